@@ -1,0 +1,218 @@
+//! From a plan to a report that fits its cap, and what it takes to make one: digests, cut strings, usage.
+//!
+//! A report that would be too long loses its least telling parts, in steps, rather than the scan.
+
+use std::io;
+
+use md5::Md5;
+use safeurl_protocol::{Report, SCHEMA, Usage};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::fetch;
+use crate::plan::Plan;
+
+/// USER_HZ is 100 on every architecture Linux has (proc_pid_stat(5), time(7)).
+const MS_PER_TICK: u64 = 10;
+
+/// Runs the fetch and reports it. `begun` is when the invocation was read. Fails only when the process
+/// cannot even have a runtime.
+pub(crate) fn make(plan: &Plan, begun: Instant) -> io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let seen = runtime.block_on(fetch::run(plan, begun));
+    let mut report = Report {
+        schema: SCHEMA,
+        attempt: plan.attempt.clone(),
+        requests: seen.requests,
+        content: seen.content,
+        features: seen.features,
+        usage: Usage::default(),
+    };
+    report.usage = usage(begun);
+    shrink(&mut report, plan.output_cap)?;
+    Ok(report)
+}
+
+/// Drops parts until the JSON fits. What is left at the end is the chain of hops.
+fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
+    const STEPS: [fn(&mut Report); 6] = [
+        |report| {
+            if let Some(features) = &mut report.features {
+                features.resources.clear();
+                features.links.capped |= !features.links.list.is_empty();
+                features.links.list.clear();
+            }
+        },
+        |report| {
+            if let Some(features) = &mut report.features {
+                features.meta.clear();
+                features.open_graph.clear();
+                features.iframes.clear();
+                features.scripts.clear();
+            }
+        },
+        |report| {
+            if let Some(features) = &mut report.features {
+                for form in &mut features.forms {
+                    form.inputs.clear();
+                }
+            }
+        },
+        |report| {
+            report.features = None;
+            if let Some(content) = &mut report.content {
+                content.text = None;
+            }
+        },
+        |report| report.requests.iter_mut().for_each(|exchange| exchange.headers.clear()),
+        |report| {
+            for exchange in &mut report.requests {
+                if let Some(tls) = &mut exchange.tls {
+                    tls.san_list.clear();
+                }
+            }
+        },
+    ];
+    for step in STEPS {
+        if serde_json::to_vec(report)?.len() <= cap {
+            return Ok(());
+        }
+        step(report);
+    }
+    Ok(())
+}
+
+/// Lower-case hex SHA-256.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hex MD5, by which feeds of known malware still name files. It proves nothing.
+pub(crate) fn md5(bytes: &[u8]) -> String {
+    hex(&Md5::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// At most `max` bytes of `text`, at a character's border.
+pub(crate) fn cut(mut text: String, max: usize) -> String {
+    text.truncate(prefix(&text, max).len());
+    text
+}
+
+/// The same of a text that is not ours.
+pub(crate) fn prefix(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn usage(begun: Instant) -> Usage {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    Usage {
+        peak_memory_bytes: peak_memory(&read("/proc/self/status")),
+        cpu_ms: cpu_ms(&read("/proc/self/stat")),
+        run_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn peak_memory(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn cpu_ms(stat: &str) -> Option<u64> {
+    // The program's name may hold anything, also spaces and brackets: count from the last one.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    user.checked_add(system)?.checked_mul(MS_PER_TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    use safeurl_protocol::{Exchange, Features, Form, Header, Link, Links, Timings};
+
+    use super::*;
+
+    fn large() -> Report {
+        let link = Link { href: "http://a.test/".repeat(20), text: String::new() };
+        let form = Form {
+            action: "http://a.test/".to_owned(),
+            method: "POST".to_owned(),
+            inputs: Vec::new(),
+            has_password: true,
+        };
+        Report {
+            schema: SCHEMA,
+            attempt: "j/1".to_owned(),
+            requests: vec![Exchange {
+                url: "http://a.test/".to_owned(),
+                method: "GET".to_owned(),
+                status: Some(200),
+                status_text: None,
+                protocol: None,
+                headers: vec![Header { name: "x".to_owned(), value: "y".repeat(2000) }],
+                mime_type: None,
+                size: None,
+                encoded_size: None,
+                sha256: None,
+                redirect: None,
+                error: None,
+                connection: None,
+                timings: Timings::default(),
+                tls: None,
+            }],
+            content: None,
+            features: Some(Features {
+                links: Links { total: 100, list: vec![link; 100], capped: false },
+                forms: vec![form],
+                form_count: 1,
+                ..Features::default()
+            }),
+            usage: Usage::default(),
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_too_long_loses_links_before_forms_and_forms_before_hops() {
+        let mut report = large();
+        shrink(&mut report, 4000).expect("serializable");
+        let features = report.features.as_ref().expect("features stay");
+        assert_eq!((features.forms.len(), features.links.total, features.links.capped), (1, 100, true));
+        assert!(serde_json::to_vec(&report).expect("serializable").len() <= 4000);
+        shrink(&mut report, 600).expect("serializable");
+        assert_eq!((report.features, report.requests.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_report_that_fits_is_left_alone() {
+        let mut report = large();
+        shrink(&mut report, 1_000_000).expect("serializable");
+        assert_eq!(report, large());
+    }
+
+    #[test]
+    fn usage_is_read_from_proc_whatever_the_program_is_called() {
+        assert_eq!(peak_memory("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t1 kB\n"), Some(2_097_152));
+        let stat = "7 (a) b (c)) R 1 2 3 4 5 6 7 8 9 10 12 30 0 0 20";
+        assert_eq!(cpu_ms(stat), Some(420));
+        assert_eq!((peak_memory(""), cpu_ms("7 x")), (None, None));
+    }
+
+    #[test]
+    fn strings_are_cut_between_characters() {
+        assert_eq!(cut("aé€".to_owned(), 2), "a");
+        assert_eq!(cut("aé€".to_owned(), 3), "aé");
+        assert_eq!(cut("aé€".to_owned(), 100), "aé€");
+    }
+}

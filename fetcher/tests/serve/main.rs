@@ -1,0 +1,10 @@
+//! The real program in `--serve`, against sites and a gateway that this test plays on loopback.
+
+mod bodies;
+mod bridge;
+mod by_hand;
+mod endings;
+mod hand_over;
+mod redirects;
+mod rig;
+mod tls;
