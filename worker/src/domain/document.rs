@@ -1,0 +1,349 @@
+//! The scan document: what `scan --json`, `jobs show --json` and the HTTP interface return for one scan.
+//!
+//! `null` means "does not apply or not known"; no key is ever absent. The part that changes with the row
+//! ([`JobView`]) is joined when a document is read and never stored.
+
+mod compose;
+mod mask;
+mod summary;
+
+pub use compose::{Evidence, SandboxFacts, compose, egress_of, without_report};
+pub use mask::without_secrets;
+pub use summary::Summary;
+
+pub use safeurl_protocol::SCHEMA;
+pub use safeurl_protocol::ledger::{Decision, Ledger};
+
+use std::collections::BTreeMap;
+
+use safeurl_protocol::{Form as WireForm, FormInput, Frame, HopError, Link, Redirect, Script};
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::scan::Method;
+use super::state::State;
+use super::timestamp::Timestamp;
+use super::verdict::Verdict;
+
+/// The whole answer about one scan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Document {
+    /// Version of this shape.
+    pub schema: u32,
+    /// The row.
+    pub job: JobView,
+    /// What was seen and judged.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// The row's part of a document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    pub id: String,
+    pub kind: String,
+    pub state: State,
+    pub version: i64,
+    pub attempt: u32,
+    pub max_attempts: u32,
+    pub priority: i64,
+    pub user_id: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub failure: Option<Failure>,
+    pub transitions: Vec<TransitionView>,
+}
+
+/// One recorded edge.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TransitionView {
+    pub from: State,
+    pub to: State,
+    pub version: i64,
+    pub at: Timestamp,
+    pub worker: Option<String>,
+    pub reason: String,
+}
+
+/// What is stored of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Body {
+    pub task: Task,
+    pub page: Option<Page>,
+    pub requests: Vec<Request>,
+    pub content: Option<Content>,
+    pub features: Option<Features>,
+    pub lists: Lists,
+    pub egress: Vec<EgressEntry>,
+    pub sandbox: Sandbox,
+    pub verdict: Verdict,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    pub url: String,
+    pub effective_url: Option<String>,
+    pub domain: Option<String>,
+    pub apex_domain: Option<String>,
+    pub time: Timestamp,
+    pub method: Method,
+    pub tags: Vec<String>,
+    pub options: TaskOptions,
+}
+
+/// The options in force; header values are masked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskOptions {
+    pub user_agent: String,
+    pub timeout_ms: u64,
+    pub max_redirects: u32,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The last document after all redirects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    pub url: String,
+    pub domain: Option<String>,
+    pub apex_domain: Option<String>,
+    pub ip: Option<String>,
+    pub port: Option<u16>,
+    pub status: Option<u16>,
+    pub mime_type: Option<String>,
+    pub charset: Option<String>,
+    pub server: Option<String>,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub language: Option<String>,
+    pub canonical: Option<String>,
+    pub redirected: Option<Redirected>,
+    pub tls_issuer: Option<String>,
+    pub tls_valid_from: Option<Timestamp>,
+    pub tls_valid_to: Option<Timestamp>,
+    pub tls_valid_days: Option<i64>,
+    pub tls_age_days: Option<i64>,
+}
+
+/// How far the redirects led away from the submitted URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirected {
+    SameDomain,
+    SubDomain,
+    OffDomain,
+    HttpsOnly,
+}
+
+/// One HTTP exchange.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub url: String,
+    pub method: String,
+    pub status: Option<u16>,
+    pub status_text: Option<String>,
+    pub protocol: Option<String>,
+    pub ip: Option<String>,
+    pub port: Option<u16>,
+    pub headers: BTreeMap<String, String>,
+    pub mime_type: Option<String>,
+    pub size: Option<u64>,
+    pub encoded_size: Option<u64>,
+    pub sha256: Option<String>,
+    pub redirect: Option<Redirect>,
+    pub error: Option<HopError>,
+    pub connection: Option<u64>,
+    pub timings: Timings,
+    pub tls: Option<Tls>,
+}
+
+/// Times of one exchange; the first two come from the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    pub dns_ms: Option<u64>,
+    pub connect_ms: Option<u64>,
+    pub tls_ms: Option<u64>,
+    pub first_byte_ms: Option<u64>,
+    pub total_ms: u64,
+}
+
+/// Facts of a TLS connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    pub protocol: Option<String>,
+    pub cipher: Option<String>,
+    pub alpn: Option<String>,
+    pub verified: bool,
+    pub error: Option<String>,
+    pub subject: Option<String>,
+    pub issuer: Option<String>,
+    pub san_list: Vec<String>,
+    pub valid_from: Option<Timestamp>,
+    pub valid_to: Option<Timestamp>,
+    pub sha256: Option<String>,
+}
+
+/// The body of the last response.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Content {
+    pub sha256: String,
+    pub md5: Option<String>,
+    pub size: u64,
+    pub declared_mime_type: Option<String>,
+    pub sniffed_mime_type: Option<String>,
+    pub truncated: bool,
+    pub text: Option<Text>,
+}
+
+/// Statistics of the visible text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Text {
+    pub words: u64,
+    pub language: Option<String>,
+}
+
+/// What an HTML page holds. `null` stands for what this version does not extract.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Features {
+    pub meta: BTreeMap<String, String>,
+    pub open_graph: BTreeMap<String, String>,
+    pub links: Links,
+    pub forms: Vec<Form>,
+    pub scripts: Vec<Script>,
+    pub iframes: Vec<Frame>,
+    pub meta_refresh: Option<String>,
+    pub emails: Option<Vec<String>>,
+    pub phones: Option<Vec<String>>,
+    pub favicon: Option<Favicon>,
+    pub technologies: Option<Vec<String>>,
+}
+
+/// The page's icon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Favicon {
+    pub url: String,
+    pub sha256: String,
+    pub mmh3: i32,
+}
+
+/// Links by where they lead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Links {
+    pub internal: u64,
+    pub external: u64,
+    pub list: Vec<Link>,
+    pub capped: bool,
+}
+
+/// One form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Form {
+    pub action: String,
+    pub action_domain: Option<String>,
+    pub method: String,
+    pub inputs: Vec<FormInput>,
+    pub has_password: bool,
+    pub cross_domain: bool,
+}
+
+impl Form {
+    fn of(form: &WireForm, action_domain: Option<String>, cross_domain: bool) -> Self {
+        Self {
+            action: form.action.clone(),
+            action_domain,
+            method: form.method.clone(),
+            inputs: form.inputs.clone(),
+            has_password: form.has_password,
+            cross_domain,
+        }
+    }
+}
+
+/// Everything seen, for searching; sorted and without doubles.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lists {
+    pub ips: Vec<String>,
+    pub domains: Vec<String>,
+    pub apex_domains: Vec<String>,
+    pub urls: Vec<String>,
+    pub link_domains: Vec<String>,
+    pub hashes: Vec<String>,
+    pub certificates: Vec<String>,
+}
+
+/// One line of the gateway's ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EgressEntry {
+    pub seq: u64,
+    pub host: String,
+    pub port: u16,
+    pub addresses: Vec<String>,
+    pub dialed: Option<String>,
+    pub decision: Decision,
+    pub rule: String,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub opened_at: Timestamp,
+    pub dns_ms: Option<u64>,
+    pub connect_ms: Option<u64>,
+    pub duration_ms: Option<u64>,
+    pub error: Option<String>,
+}
+
+/// Where and how it ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sandbox {
+    pub engine: Option<String>,
+    pub runtime: Option<String>,
+    pub image: Option<String>,
+    pub image_digest: Option<String>,
+    pub network: Option<String>,
+    pub limits: Limits,
+    pub outcome: Option<OutcomeName>,
+    pub exit_code: Option<i64>,
+    pub warm: bool,
+    pub queue_ms: Option<u64>,
+    pub start_ms: Option<u64>,
+    pub run_ms: Option<u64>,
+    pub peak_memory_bytes: Option<u64>,
+    pub cpu_ms: Option<u64>,
+    pub attestation: Option<String>,
+    pub adopted: bool,
+}
+
+/// Limits in force.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    pub memory_bytes: u64,
+    pub cpus: f64,
+    pub pids: u64,
+    pub timeout_ms: u64,
+    pub output_bytes: u64,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutcomeName {
+    Exited,
+    TimedOut,
+    OutOfMemory,
+    OutputTooLarge,
+    Lost,
+}

@@ -1,0 +1,76 @@
+//! Takes the values of submitted headers out of a document: a site may show what it was sent.
+
+use safeurl_protocol::Header;
+use serde_json::Value;
+
+use super::Body;
+use super::compose::MASK;
+
+/// Shorter values stand in too much that is not secret.
+const SHORTEST: usize = 6;
+
+/// The document without any of these headers' values, nor their parts (the token behind `Bearer`).
+#[must_use]
+pub fn without_secrets(body: Body, headers: &[Header]) -> Body {
+    let mut secrets: Vec<&str> = headers
+        .iter()
+        .flat_map(|header| std::iter::once(header.value.trim()).chain(header.value.split([' ', ';', '='])))
+        .filter(|secret| secret.len() >= SHORTEST)
+        .collect();
+    // The whole goes before its parts.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    if secrets.is_empty() {
+        return body;
+    }
+    let Ok(mut value) = serde_json::to_value(&body) else { return body };
+    hide(&mut value, &secrets);
+    serde_json::from_value(value).unwrap_or(body)
+}
+
+/// Depth is that of our own types.
+fn hide(value: &mut Value, secrets: &[&str]) {
+    match value {
+        Value::String(text) => {
+            for secret in secrets {
+                if text.contains(secret) {
+                    *text = text.replace(secret, MASK);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide(field, secrets)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safeurl_protocol::ledger::Ledger;
+
+    use super::*;
+    use crate::domain::document::{SandboxFacts, TaskOptions, without_report};
+    use crate::domain::failure::{Failure, FailureClass, FailureStage};
+    use crate::domain::scan::sample;
+    use crate::domain::verdict::{Engine, Verdict};
+
+    #[test]
+    fn what_a_site_echoes_of_a_header_is_masked_wherever_it_stands() {
+        let job = sample("http://a.test/?echo=t0ken-123");
+        let failure = Failure::new(FailureClass::Connect, FailureStage::Fetch, "x");
+        let engine = Engine { name: String::new(), version: String::new(), rules_digest: String::new() };
+        let verdict = Verdict::not_evaluated(engine, format!("{} Bearer t0ken-123", failure.message));
+        let options = TaskOptions {
+            user_agent: "t0ken-123 and more".into(),
+            timeout_ms: 1,
+            max_redirects: 1,
+            headers: Default::default(),
+        };
+        let body = without_report(&job, None, options, &Ledger::default(), SandboxFacts::default(), verdict);
+        let header = Header { name: "Authorization".into(), value: "Bearer t0ken-123".into() };
+        let masked = without_secrets(body.clone(), std::slice::from_ref(&header));
+        let text = serde_json::to_string(&masked).expect("plain values");
+        assert!(!text.contains("t0ken-123"), "{text}");
+        assert_eq!(masked.verdict.reasoning, "x ***");
+        assert_eq!(without_secrets(body.clone(), &[]), body);
+    }
+}
