@@ -6,4 +6,7 @@
 //! with the job's last edge. What a crash leaves behind (a lease, an obligation row, a labelled container, a
 //! folder of sockets) is found by the recovery of any worker of the installation.
 
+mod db;
 pub mod domain;
+pub mod queue;
+pub mod store;

@@ -1,0 +1,64 @@
+//! Threads that own connections. Each takes the next unit of work, runs it to its end and answers; they end
+//! when the last handle is gone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use libsql::Connection;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::{DbError, Unit};
+
+type Work = Box<dyn FnOnce(&Unit) + Send>;
+
+/// A handle to some threads that share one queue of work.
+#[derive(Clone)]
+pub(super) struct ConnectionThreads {
+    queue: mpsc::Sender<Work>,
+}
+
+impl ConnectionThreads {
+    /// Starts one thread per connection.
+    pub(super) fn start(name: &str, connections: Vec<Connection>) -> Result<Self, DbError> {
+        let (queue, work) = mpsc::channel::<Work>();
+        let work = Arc::new(Mutex::new(work));
+        for connection in connections {
+            let work = Arc::clone(&work);
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || serve(&Unit::on(connection), &work))
+                .map_err(|_| DbError::Ended)?;
+        }
+        Ok(Self { queue })
+    }
+
+    /// Runs the work on one of the threads. Dropping the returned future does not stop work already queued.
+    pub(super) async fn run<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        W: AsyncFnOnce(&Unit) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let runtime = Handle::current();
+        let job: Work = Box::new(move |unit| {
+            // A caller that no longer waits does not hear the answer; the work is done all the same.
+            let _ = answer.send(runtime.block_on(work(unit)));
+        });
+        self.queue.send(job).map_err(|_| DbError::Ended)?;
+        answered.await.map_err(|_| DbError::Ended)?
+    }
+}
+
+fn serve(unit: &Unit, queue: &Mutex<mpsc::Receiver<Work>>) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        // A panic fails the unit that caused it (its caller sees the answer's channel closed) and leaves the
+        // connection usable for the next.
+        if catch_unwind(AssertUnwindSafe(|| work(unit))).is_err() {
+            unit.abandon();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The rows of safeurl: jobs and their edges, attempts, results, documents, audit, containers and workers.
+//!
+//! Owns every statement but the migrations'. Every edge of a job is one version-checked UPDATE in
+//! `transitions`, and what belongs to the edge is written in the same transaction, so that a crash leaves either
+//! both or none. Decides nothing: which edge is right is the caller's business, the store says whether it held.
+//! Leases, heartbeats and due times are moments of the database's clock.
+
+mod attempts;
+mod audit;
+mod claim;
+mod containers;
+mod documents;
+mod error;
+mod jobs;
+mod leases;
+mod recovery;
+mod requests;
+mod results;
+mod schema;
+mod settle;
+mod submit;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod transitions;
+mod workers;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+pub use crate::db::{DbConfig, DbError, OpenMode};
+pub use attempts::{AttemptRecord, AttemptView};
+pub use claim::Claim;
+pub use containers::{ContainerRow, Obligation};
+pub use error::StoreError;
+pub use jobs::JobFilter;
+pub use leases::Held;
+pub use recovery::Orphan;
+pub use requests::{CancelOutcome, ReplayOutcome};
+pub use schema::{Migrated, Schema};
+pub use settle::{Advanced, Applied, Rows, SettleError, Settled};
+pub use submit::NewJob;
+pub use workers::{WorkerRow, WorkerView};
+
+use crate::db::{Db, now_ms};
+use crate::domain::timestamp::Timestamp;
+
+/// What a call of the store comes back with.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A handle to the rows. Clones are the same handle: they share the connections, the turn of the users and the
+/// news of due rows.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    /// The user whose job was claimed last; the next claim begins behind it.
+    served: Arc<Mutex<String>>,
+    /// Claims to give back.
+    unheard: claim::Unheard,
+    /// Counts up whenever this handle made a row due.
+    due: Arc<watch::Sender<u64>>,
+}
+
+impl Store {
+    /// Opens a database without looking at what is in it; [`Store::prepare`] does that.
+    ///
+    /// # Errors
+    /// A remote address, a missing or unreadable file, a missing folder, something that is not a database.
+    pub async fn open(config: &DbConfig, mode: OpenMode) -> Result<Self> {
+        Ok(Self {
+            db: Db::open(config, mode).await?,
+            served: Arc::default(),
+            unheard: Arc::default(),
+            due: Arc::new(watch::Sender::new(0)),
+        })
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.db.path()
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn now(&self) -> Result<Timestamp> {
+        const NOW: &str = concat!("SELECT ", now_ms!());
+        self.db
+            .read(async |unit| {
+                let now = unit.first(NOW, (), |row| row.int(0)).await?;
+                Ok(Timestamp::from_millis(now.unwrap_or_default()))
+            })
+            .await
+    }
+
+    /// Changes whenever this handle made a row due: by a submission, a release, a replay or a promotion.
+    #[must_use]
+    pub fn made_due(&self) -> watch::Receiver<u64> {
+        self.due.subscribe()
+    }
+
+    fn announce_due(&self) {
+        self.due.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}

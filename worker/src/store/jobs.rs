@@ -1,0 +1,150 @@
+//! Reading jobs.
+
+use libsql::params;
+
+use super::claim::readable_id;
+use super::{Result, Store, StoreError};
+use crate::db::{Columns, DbError, Unit};
+use crate::domain::failure::{Failure, FailureClass, FailureStage};
+use crate::domain::scan::{Job, Method, ScanId, WorkerId};
+use crate::domain::state::State;
+use crate::domain::timestamp::Timestamp;
+
+/// The columns of a job, in the order in which [`read_job`] takes them. What other programs write is cast: see
+/// [`Columns::text`].
+macro_rules! job_columns {
+    () => {
+        "CAST(scan_jobs.id AS BLOB), CAST(scan_jobs.user_id AS BLOB), CAST(scan_jobs.url AS BLOB),
+         scan_jobs.kind, scan_jobs.state, scan_jobs.version, scan_jobs.options, scan_jobs.priority,
+         scan_jobs.attempt, scan_jobs.attempt_base, scan_jobs.losses, scan_jobs.max_attempts,
+         scan_jobs.lease_owner, scan_jobs.container_id, scan_jobs.cancel_requested, scan_jobs.method,
+         scan_jobs.failure_class, scan_jobs.failure_stage, CAST(scan_jobs.failure_message AS BLOB),
+         scan_jobs.failure_retryable,
+         CASE WHEN scan_jobs.created_ms > 0 THEN scan_jobs.created_ms ELSE scan_jobs.created_at * 1000 END,
+         scan_jobs.updated_at, scan_jobs.run_at, scan_jobs.started_ms, scan_jobs.finished_ms"
+    };
+}
+pub(super) use job_columns;
+
+/// How many columns [`job_columns`] has; what a statement selects besides comes behind them.
+pub(super) const JOB_COLUMNS: i32 = 25;
+
+/// Which jobs to list; the newest come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Any of these; empty for all.
+    pub states: Vec<State>,
+    /// Of this user only.
+    pub user: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Default for JobFilter {
+    fn default() -> Self {
+        Self { states: Vec::new(), user: None, limit: 50 }
+    }
+}
+
+const BY_ID: &str = concat!("SELECT ", job_columns!(), " FROM scan_jobs WHERE id = ?");
+
+pub(super) const LIST: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM scan_jobs
+      WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR user_id = ?2)",
+    readable_id!(),
+    " ORDER BY created_at DESC, created_ms DESC, id DESC LIMIT ?3"
+);
+
+pub(super) const COUNTS: &str = "SELECT state, count(*) FROM scan_jobs GROUP BY state";
+
+impl Store {
+    /// The job with this id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn job(&self, id: &ScanId) -> Result<Option<Job>> {
+        let id = id.clone();
+        self.db.read(async move |unit| find(unit, &id).await).await
+    }
+
+    /// Jobs, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn jobs(&self, filter: JobFilter) -> Result<Vec<Job>> {
+        let JobFilter { states, user, limit } = filter;
+        let states = (!states.is_empty()).then(|| serde_json::json!(states).to_string());
+        self.db.read(async move |unit| unit.query(LIST, params![states, user, limit], read_job).await).await
+    }
+
+    /// How many jobs there are in each state that has any.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn counts(&self) -> Result<Vec<(State, u64)>> {
+        let counted: Vec<(Option<State>, u64)> = self
+            .db
+            .read(async |unit| {
+                unit.query(COUNTS, (), |row| {
+                    let count = u64::try_from(row.int(1)?).unwrap_or_default();
+                    Ok::<_, StoreError>((State::parse(&row.text(0)?), count))
+                })
+                .await
+            })
+            .await?;
+        Ok(counted.into_iter().filter_map(|(state, count)| Some((state?, count))).collect())
+    }
+}
+
+/// The job with this id, within a unit of work.
+pub(super) async fn find(unit: &Unit, id: &ScanId) -> Result<Option<Job>> {
+    unit.first(BY_ID, [id.as_str()], read_job).await
+}
+
+/// Reads the columns of [`job_columns`].
+pub(super) fn read_job(row: &Columns<'_>) -> Result<Job> {
+    let id = row.text(0)?;
+    let wrong = |what: String| StoreError::Row { table: "scan_jobs", id: id.clone(), what };
+    let state = row.text(4)?;
+    Ok(Job {
+        state: State::parse(&state).ok_or_else(|| wrong(format!("unknown state {state:?}")))?,
+        id: ScanId::parse(id.as_str()).map_err(|error| wrong(error.to_string()))?,
+        user: row.text(1)?,
+        url: row.text(2)?,
+        kind: row.text(3)?,
+        version: row.int(5)?,
+        // Only this program writes the column. What a later one added to it is not known here, and a row that
+        // cannot be read would hold up the whole queue.
+        options: row.opt_text(6)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        priority: row.int(7)?,
+        attempt: row.count(8)?,
+        attempt_base: row.count(9)?,
+        losses: row.count(10)?,
+        max_attempts: row.count(11)?,
+        lease_owner: row.opt_text(12)?.map(WorkerId::from_row),
+        container_id: row.opt_text(13)?,
+        cancel_requested: row.flag(14)?,
+        method: Method::parse(&row.text(15)?),
+        failure: read_failure(row, 16)?,
+        created: Timestamp::from_millis(row.int(20)?),
+        updated: Timestamp::from_seconds(row.int(21)?),
+        run_at: row.opt_int(22)?.map(Timestamp::from_millis),
+        started: row.opt_int(23)?.map(Timestamp::from_millis),
+        finished: row.opt_int(24)?.map(Timestamp::from_millis),
+    })
+}
+
+/// Reads class, stage, message and whether it is retryable, in four columns from this one on.
+pub(super) fn read_failure(row: &Columns<'_>, first: i32) -> std::result::Result<Option<Failure>, DbError> {
+    let class = row.opt_text(first)?.and_then(|name| FailureClass::parse(&name));
+    let stage = row.opt_text(first + 1)?.and_then(|name| FailureStage::parse(&name));
+    let Some(class) = class else { return Ok(None) };
+    Ok(Some(Failure {
+        class,
+        stage: stage.unwrap_or(FailureStage::Claim),
+        message: row.opt_text(first + 2)?.unwrap_or_default(),
+        retryable: row.flag(first + 3)?,
+    }))
+}

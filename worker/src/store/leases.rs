@@ -1,0 +1,164 @@
+//! Keeping leases, and what is due when.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use libsql::params;
+
+use super::claim::{readable_id, release_unheard, reserved_due, shared_due};
+use super::transitions::millis;
+use super::{Result, Store, StoreError};
+use crate::db::{Unit, now_ms};
+use crate::domain::scan::{LEASE, ScanId, WorkerId};
+
+/// A lease that was prolonged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its job.
+    pub id: ScanId,
+    /// A person asked to stop it.
+    pub cancel_requested: bool,
+}
+
+pub(super) const RENEW: &str = concat!(
+    "UPDATE scan_jobs INDEXED BY scan_jobs_leased SET lease_until = ",
+    now_ms!(),
+    " + ? WHERE lease_owner = ? AND state IN ('FETCHING', 'ANALYZING')
+     RETURNING CAST(id AS BLOB), cancel_requested"
+);
+
+/// Milliseconds until the next delayed row is due; negative when it is.
+pub(super) const NEXT_DELAYED: &str = concat!(
+    "SELECT run_at - ",
+    now_ms!(),
+    " FROM scan_jobs INDEXED BY scan_jobs_delayed
+     WHERE state = 'QUEUED' AND ready = 0 AND run_at IS NOT NULL ORDER BY run_at LIMIT 1"
+);
+
+pub(super) const PROMOTE: &str = concat!(
+    "UPDATE scan_jobs INDEXED BY scan_jobs_delayed SET ready = 1
+     WHERE state = 'QUEUED' AND ready = 0 AND run_at <= ",
+    now_ms!()
+);
+
+pub(super) const SHARED_DUE: &str = concat!("SELECT 1", shared_due!(), readable_id!(), " LIMIT 1");
+
+pub(super) const RESERVED_DUE: &str = concat!("SELECT 1", reserved_due!(), readable_id!(), " LIMIT 1");
+
+pub(super) const SHARED_COUNT: &str = "SELECT count(*) FROM (
+    SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_claim
+    WHERE state = 'QUEUED' AND ready = 1 AND reserved_for IS NULL LIMIT ?)";
+
+pub(super) const RESERVED_COUNT: &str = "SELECT count(*) FROM (
+    SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_reserved
+    WHERE state = 'QUEUED' AND ready = 1 AND reserved_for = ? LIMIT ?)";
+
+impl Store {
+    /// Prolongs all leases of a worker and writes its heartbeat. A job that the worker holds and that is not in
+    /// the answer is lost. One in the answer that it does not hold any more is to be released by it: as long as
+    /// the worker lives, its leases do not run out. Claims whose answer nobody waited for are released here.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownWorker`] for one that is not registered; the database's.
+    pub async fn renew(&self, worker: &WorkerId) -> Result<Vec<Held>> {
+        const HEARTBEAT: &str = concat!("UPDATE workers SET heartbeat_ms = ", now_ms!(), " WHERE id = ?");
+        let worker = worker.clone();
+        let unheard = Arc::clone(&self.unheard);
+        let (held, released) = self
+            .db
+            .write(async move |unit| {
+                // Read here and not before: a claim that is still in front of this unit may be dropped too.
+                let released = unheard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                release_unheard(unit, &released).await?;
+                if unit.execute(HEARTBEAT, [worker.as_str()]).await? == 0 {
+                    return Err(StoreError::UnknownWorker { worker });
+                }
+                let held = unit.query(RENEW, params![millis(LEASE), worker.as_str()], |row| {
+                    let id = row.text(0)?;
+                    let wrong = |error: crate::domain::scan::ScanIdError| StoreError::Row {
+                        table: "scan_jobs",
+                        id: id.clone(),
+                        what: error.to_string(),
+                    };
+                    let id = ScanId::parse(id.as_str()).map_err(wrong)?;
+                    Ok::<_, StoreError>(Held { id, cancel_requested: row.flag(1)? })
+                });
+                Ok::<_, StoreError>((held.await?, released))
+            })
+            .await?;
+        if !released.is_empty() {
+            let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+            unheard.retain(|job| !released.contains(job));
+            drop(unheard);
+            self.announce_due();
+        }
+        Ok(held)
+    }
+
+    /// Makes delayed rows claimable whose time has come, and says how long until the next one's. Writes only
+    /// when there is one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn promote_due(&self) -> Result<Option<Duration>> {
+        let next = self.db.read(next_delayed).await?;
+        if next != Some(Duration::ZERO) {
+            return Ok(next);
+        }
+        let (promoted, next) = self
+            .db
+            .write(async |unit| {
+                let promoted = unit.execute(PROMOTE, ()).await?;
+                Ok::<_, StoreError>((promoted, next_delayed(unit).await?))
+            })
+            .await?;
+        if promoted > 0 {
+            self.announce_due();
+        }
+        Ok(next)
+    }
+
+    /// Whether a row can be claimed: one reserved for this worker, or one reserved for nobody.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn has_due(&self, reserved_for: Option<&WorkerId>) -> Result<bool> {
+        let worker = reserved_for.cloned();
+        self.db
+            .read(async move |unit| {
+                let found = match &worker {
+                    Some(worker) => unit.first(RESERVED_DUE, [worker.as_str()], |row| row.int(0)).await?,
+                    None => unit.first(SHARED_DUE, (), |row| row.int(0)).await?,
+                };
+                Ok(found.is_some())
+            })
+            .await
+    }
+}
+
+impl Store {
+    /// How many rows could be claimed, counted up to a limit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn due_count(&self, reserved_for: Option<&WorkerId>, limit: usize) -> Result<usize> {
+        let worker = reserved_for.cloned();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let counted = self
+            .db
+            .read(async move |unit| match &worker {
+                Some(worker) => {
+                    unit.first(RESERVED_COUNT, libsql::params![worker.as_str(), limit], |row| row.int(0))
+                        .await
+                }
+                None => unit.first(SHARED_COUNT, [limit], |row| row.int(0)).await,
+            })
+            .await?;
+        Ok(usize::try_from(counted.unwrap_or_default()).unwrap_or_default())
+    }
+}
+
+async fn next_delayed(unit: &Unit) -> Result<Option<Duration>> {
+    let wait = unit.first(NEXT_DELAYED, (), |row| row.int(0)).await?;
+    Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or_default())))
+}

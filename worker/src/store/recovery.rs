@@ -1,0 +1,124 @@
+//! Jobs whose worker is gone. A worker is dead when its heartbeat is old by the database's clock.
+
+use std::time::Duration;
+
+use libsql::params;
+
+use super::claim::readable_id;
+use super::jobs::{JOB_COLUMNS, find, job_columns, read_job};
+use super::settle::{Rows, write};
+use super::transitions::{Edge, Grant, millis, write_edge};
+use super::{Result, Store, StoreError};
+use crate::db::now_ms;
+use crate::domain::failure::{Failure, FailureClass, FailureStage};
+use crate::domain::scan::{DEAD_AFTER, Job, Lease, ScanId, WorkerId};
+use crate::domain::state::{Event, State, step};
+
+/// A job that nobody works on any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Orphan {
+    /// The row; it names the container, if there was one.
+    pub job: Job,
+    /// The engine of the dead worker; `None` when its row is gone or there was no worker of ours.
+    pub engine_id: Option<String>,
+}
+
+/// Of the few rows at work: those of dead owners, and those that nobody ever leased.
+pub(super) const ORPHANS: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    ", owner.engine_id
+     FROM scan_jobs INDEXED BY scan_jobs_leased LEFT JOIN workers AS owner ON owner.id = scan_jobs.lease_owner
+     WHERE scan_jobs.state IN ('FETCHING', 'ANALYZING')
+       AND CASE WHEN scan_jobs.lease_owner IS NULL
+         THEN scan_jobs.updated_at * 1000 < ",
+    now_ms!(),
+    " - ?1
+         ELSE coalesce(scan_jobs.lease_until, 0) < ",
+    now_ms!(),
+    " AND coalesce(owner.heartbeat_ms, 0) < ",
+    now_ms!(),
+    " - ?2 END",
+    readable_id!()
+);
+
+pub(super) const ABANDONED: &str = concat!(
+    "SELECT CAST(id AS BLOB) FROM scan_jobs INDEXED BY scan_jobs_reserved
+     WHERE state = 'QUEUED' AND reserved_for IS NOT NULL AND NOT EXISTS (
+       SELECT 1 FROM workers WHERE workers.id = reserved_for AND heartbeat_ms >= ",
+    now_ms!(),
+    " - ?)"
+);
+
+impl Store {
+    /// Jobs in FETCHING or ANALYZING whose owner is dead and whose lease has run out, and those of another
+    /// program that have had no lease and no change for this long.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn orphans(&self, unleased_after: Duration) -> Result<Vec<Orphan>> {
+        let ages = params![millis(unleased_after), millis(DEAD_AFTER)];
+        self.db
+            .read(async move |unit| {
+                unit.query(ORPHANS, ages, |row| {
+                    Ok::<_, StoreError>(Orphan { job: read_job(row)?, engine_id: row.opt_text(JOB_COLUMNS)? })
+                })
+                .await
+            })
+            .await
+    }
+
+    /// Takes an orphan over: a new lease on the same attempt. `None` when its lease lives again or somebody was
+    /// faster.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] for a job that nobody can work on; the database's.
+    pub async fn take_over(&self, job: &Job, me: &WorkerId) -> Result<Option<Lease>> {
+        let taken = step(job.state, Event::TakeOver)
+            .map_err(|_| StoreError::Unfit { what: "only a job at work can be taken over" })?;
+        let job = job.clone();
+        let grant = Grant { worker: me.clone(), container: None };
+        self.db
+            .write(async move |unit| {
+                Ok(match write_edge(unit, &job, &taken, Some(&grant)).await? {
+                    Edge::Held(job) => Some(Lease::granted(job)),
+                    Edge::Cancelled | Edge::Conflict => None,
+                })
+            })
+            .await
+    }
+
+    /// Ends queued rows that are reserved for a dead worker, FAILED/cancelled: the command that wanted them is
+    /// gone. Says how many.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_abandoned_reserved(&self) -> Result<u64> {
+        let dead = millis(DEAD_AFTER);
+        let look = async move |unit: &crate::db::Unit| unit.query(ABANDONED, [dead], |row| row.text(0)).await;
+        // A look first: this is asked every second, and a write would hold up everybody.
+        if self.db.read(look).await.map_err(StoreError::from)?.is_empty() {
+            return Ok(0);
+        }
+        self.db
+            .write(async move |unit| {
+                let mut ended = 0;
+                for id in look(unit).await? {
+                    let Ok(id) = ScanId::parse(id) else { continue };
+                    let Some(job) = find(unit, &id).await? else { continue };
+                    let failure = Failure::new(
+                        FailureClass::Cancelled,
+                        FailureStage::Claim,
+                        "the command that asked for this scan has ended",
+                    );
+                    let refused = step(State::Queued, Event::Refuse(failure))
+                        .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
+                    if let Edge::Held(_) = write(unit, &job, &refused, &Rows::default()).await? {
+                        ended += 1;
+                    }
+                }
+                Ok(ended)
+            })
+            .await
+    }
+}

@@ -1,0 +1,98 @@
+//! What people ask of a job: to stop it, to do it again.
+
+use super::jobs::find;
+use super::settle::{Rows, write};
+use super::transitions::Edge;
+use super::{Result, Store, StoreError};
+use crate::db::Unit;
+use crate::domain::failure::{Failure, FailureClass, FailureStage};
+use crate::domain::scan::{Job, ScanId};
+use crate::domain::state::{Event, State, step};
+
+/// What became of a wish to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It was queued and is FAILED/cancelled now.
+    Cancelled,
+    /// Its owner will see the wish at the next renewal.
+    Requested,
+    /// It has ended.
+    AlreadyFinal(State),
+    /// There is no such job.
+    NotFound,
+}
+
+/// What became of a wish to do a job again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayOutcome {
+    /// It is queued.
+    Replayed {
+        /// The row's version now.
+        version: i64,
+    },
+    /// Only a failed or timed-out job is done again.
+    NotReplayable(State),
+    /// There is no such job.
+    NotFound,
+}
+
+impl Store {
+    /// Cancels a job, or asks its owner to.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn request_cancel(&self, id: &ScanId) -> Result<CancelOutcome> {
+        let id = id.clone();
+        self.db
+            .write(async move |unit| match find(unit, &id).await? {
+                Some(job) => cancel(unit, &job).await,
+                None => Ok(CancelOutcome::NotFound),
+            })
+            .await
+    }
+
+    /// Queues a failed or timed-out job again, with a fresh count of attempts.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn replay(&self, id: &ScanId) -> Result<ReplayOutcome> {
+        let id = id.clone();
+        let outcome = self
+            .db
+            .write(async move |unit| {
+                let Some(job) = find(unit, &id).await? else { return Ok(ReplayOutcome::NotFound) };
+                let Ok(replay) = step(job.state, Event::Replay) else {
+                    return Ok(ReplayOutcome::NotReplayable(job.state));
+                };
+                Ok(match write(unit, &job, &replay, &Rows::default()).await? {
+                    Edge::Held(job) => ReplayOutcome::Replayed { version: job.version },
+                    Edge::Cancelled | Edge::Conflict => ReplayOutcome::NotReplayable(job.state),
+                })
+            })
+            .await;
+        if matches!(outcome, Ok(ReplayOutcome::Replayed { .. })) {
+            self.announce_due();
+        }
+        outcome
+    }
+}
+
+async fn cancel(unit: &Unit, job: &Job) -> Result<CancelOutcome> {
+    const REQUEST: &str = "UPDATE scan_jobs SET cancel_requested = 1
+        WHERE id = ? AND state IN ('FETCHING', 'ANALYZING')";
+    match job.state {
+        State::Queued => {
+            let failure =
+                Failure::new(FailureClass::Cancelled, FailureStage::Claim, "cancelled before it was started");
+            let refused = step(job.state, Event::Refuse(failure))
+                .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
+            write(unit, job, &refused, &Rows::default()).await?;
+            Ok(CancelOutcome::Cancelled)
+        }
+        State::Fetching | State::Analyzing => {
+            unit.execute(REQUEST, [job.id.as_str()]).await?;
+            Ok(CancelOutcome::Requested)
+        }
+        State::Completed | State::Failed | State::TimedOut => Ok(CancelOutcome::AlreadyFinal(job.state)),
+    }
+}

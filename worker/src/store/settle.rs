@@ -1,0 +1,174 @@
+//! Writing edges together with what belongs to them: the attempt's record, the document, the result and the
+//! audit go into the transaction of the UPDATE, or nothing does.
+
+use super::attempts::{self, AttemptRecord};
+use super::transitions::{Edge, write_edge};
+use super::{Result, Store, StoreError, audit, documents, results};
+use crate::db::Unit;
+use crate::domain::document::{Body, EgressEntry};
+use crate::domain::scan::{Job, Lease};
+use crate::domain::state::{Event, State, Transition};
+
+/// What is stored with an edge.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// The attempt that ended by it.
+    pub attempt: Option<AttemptRecord>,
+    /// What was seen and judged. COMPLETED needs one; FAILED and TIMED_OUT get an empty one when it is missing.
+    pub body: Option<Body>,
+    /// What left the machine, for edges without a body; with one, its own list counts.
+    pub egress: Vec<EgressEntry>,
+}
+
+/// What became of an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It holds, with all of its rows.
+    Done {
+        /// The row's version now.
+        version: i64,
+    },
+    /// An edge to QUEUED was not taken because a person asked to cancel; the row is unchanged and is to end
+    /// FAILED/cancelled.
+    Cancelled,
+    /// Somebody else changed the row; nothing was written.
+    Conflict,
+}
+
+/// What became of a lease that stays.
+#[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one per edge, moved at once")]
+pub enum Advanced {
+    /// The lease with the row as it is now.
+    Held(Lease),
+    /// Somebody else has the row; the lease is gone.
+    Conflict,
+}
+
+/// What became of a lease that was to end.
+#[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one per edge, moved at once")]
+pub enum Settled {
+    /// The edge holds, with all of its rows.
+    Done {
+        /// The row's version now.
+        version: i64,
+    },
+    /// An edge to QUEUED was not taken because a person asked to cancel; the row is unchanged and is to end
+    /// FAILED/cancelled with this lease.
+    Cancelled(Lease),
+    /// Somebody else has the row; the lease is gone.
+    Conflict,
+}
+
+/// The database did not answer; the lease is still there and the edge may be tried again. Whether it was
+/// written is not known when the error came from the commit: the second try is then a conflict.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the end of {}", .lease.job().attempt_name())]
+pub struct SettleError {
+    /// The lease, unused.
+    pub lease: Box<Lease>,
+    /// What went wrong.
+    #[source]
+    pub error: StoreError,
+}
+
+impl Store {
+    /// Moves a leased job on while its worker keeps it: FETCHING to ANALYZING. Prolongs the lease.
+    ///
+    /// # Errors
+    /// The database's, with the lease.
+    pub async fn advance(
+        &self,
+        lease: Lease,
+        transition: Transition,
+    ) -> std::result::Result<Advanced, SettleError> {
+        let keeps = matches!(transition.event(), Event::Accept);
+        let what = "only an accepted report lets its worker keep the lease";
+        let edge = if keeps {
+            self.edge(lease.job().clone(), transition, Rows::default()).await
+        } else {
+            Err(StoreError::Unfit { what })
+        };
+        match edge {
+            Ok(Edge::Held(job)) => Ok(Advanced::Held(Lease::granted(job))),
+            Ok(Edge::Cancelled | Edge::Conflict) => Ok(Advanced::Conflict),
+            Err(error) => Err(SettleError { lease: Box::new(lease), error }),
+        }
+    }
+
+    /// Ends a lease by an edge to a final state or back to QUEUED.
+    ///
+    /// # Errors
+    /// The database's, with the lease.
+    pub async fn settle(
+        &self,
+        lease: Lease,
+        transition: Transition,
+        rows: Rows,
+    ) -> std::result::Result<Settled, SettleError> {
+        match self.apply(lease.job(), transition, rows).await {
+            Ok(Applied::Done { version }) => Ok(Settled::Done { version }),
+            Ok(Applied::Cancelled) => Ok(Settled::Cancelled(lease)),
+            Ok(Applied::Conflict) => Ok(Settled::Conflict),
+            Err(error) => Err(SettleError { lease: Box::new(lease), error }),
+        }
+    }
+
+    /// Writes one edge that leaves nobody with a lease, together with its rows: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] for an edge that gives or keeps a lease, and for COMPLETED without a body. The
+    /// database's.
+    pub async fn apply(&self, job: &Job, transition: Transition, rows: Rows) -> Result<Applied> {
+        if matches!(transition.to(), State::Fetching | State::Analyzing) {
+            return Err(StoreError::Unfit { what: "it gives or keeps a lease" });
+        }
+        Ok(match self.edge(job.clone(), transition, rows).await? {
+            Edge::Held(job) => Applied::Done { version: job.version },
+            Edge::Cancelled => Applied::Cancelled,
+            Edge::Conflict => Applied::Conflict,
+        })
+    }
+
+    async fn edge(&self, job: Job, transition: Transition, rows: Rows) -> Result<Edge> {
+        let to_queue = transition.to() == State::Queued;
+        let edge = self.db.write(async move |unit| write(unit, &job, &transition, &rows).await).await?;
+        if to_queue && matches!(edge, Edge::Held(_)) {
+            self.announce_due();
+        }
+        Ok(edge)
+    }
+}
+
+/// One edge with its rows, within a unit of work.
+pub(super) async fn write(unit: &Unit, job: &Job, transition: &Transition, rows: &Rows) -> Result<Edge> {
+    if transition.to() == State::Completed && rows.body.is_none() {
+        return Err(StoreError::Unfit { what: "a completed scan has a document" });
+    }
+    let after = match write_edge(unit, job, transition, None).await? {
+        Edge::Held(after) => after,
+        refused @ (Edge::Cancelled | Edge::Conflict) => return Ok(refused),
+    };
+    if let Some(attempt) = &rows.attempt {
+        attempts::insert(unit, &after, attempt, transition.event()).await?;
+    }
+    let empty;
+    let body = match (&rows.body, after.state) {
+        (Some(body), State::Completed | State::Failed | State::TimedOut) => Some(body),
+        (None, State::Failed | State::TimedOut) => {
+            empty = documents::not_evaluated(&after, &rows.egress);
+            Some(&empty)
+        }
+        // An attempt that is tried again leaves its record and its audit; the document is the last one's.
+        (_, State::Queued | State::Fetching | State::Analyzing | State::Completed) => None,
+    };
+    if let Some(body) = body {
+        documents::insert(unit, &after, body).await?;
+        if after.state == State::Completed {
+            results::insert(unit, &after, body).await?;
+        }
+    }
+    audit::insert(unit, &after, &audit::entries(rows.body.as_ref(), &rows.egress)).await?;
+    Ok(Edge::Held(after))
+}

@@ -1,0 +1,87 @@
+//! Putting jobs into the queue.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::transitions::millis;
+use super::{Result, Store};
+use crate::db::now_ms;
+use crate::domain::scan::{Method, Options, ScanId, WorkerId};
+use crate::domain::target::Target;
+
+/// A job to be queued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// Its name; [`ScanId::fresh`] unless another program named it.
+    pub id: ScanId,
+    /// Whose it is; made when missing. `local` is the command line's.
+    pub user: String,
+    /// The URL as it came.
+    pub url: String,
+    /// What it asks for.
+    pub options: Options,
+    /// 0 first.
+    pub priority: i64,
+    /// Where it came from.
+    pub method: Method,
+    /// The cap of counted attempts.
+    pub max_attempts: u32,
+    /// The only worker that may claim it; must be registered before, or the row counts as abandoned.
+    pub reserved_for: Option<WorkerId>,
+    /// Not to be claimed before this has passed.
+    pub delay: Option<Duration>,
+}
+
+impl Store {
+    /// Queues jobs, all or none, and returns their ids in the same order.
+    ///
+    /// # Errors
+    /// [`crate::db::DbError::Rejected`] for an id that exists already; the database's.
+    pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<ScanId>> {
+        const USERS: &str = "INSERT INTO users (clerk_user_id, created_at, updated_at)
+            SELECT DISTINCT value ->> 'user', unixepoch(), unixepoch() FROM json_each(?) WHERE true
+            ON CONFLICT (clerk_user_id) DO NOTHING";
+        const JOBS: &str = concat!(
+            "INSERT INTO scan_jobs (id, user_id, url, state, created_at, updated_at, version, kind, options,
+               priority, host, ready, run_at, created_ms, max_attempts, reserved_for, method)
+             SELECT value ->> 'id', value ->> 'user', value ->> 'url', 'QUEUED', unixepoch(), unixepoch(), 1,
+               'scan', value ->> 'options', value ->> 'priority', value ->> 'host',
+               value ->> 'delay' IS NULL, ",
+            now_ms!(),
+            " + value ->> 'delay', ",
+            now_ms!(),
+            ", value ->> 'maxAttempts', value ->> 'reservedFor', value ->> 'method'
+             FROM json_each(?)"
+        );
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = json!(jobs.iter().map(row).collect::<Vec<_>>()).to_string();
+        self.db
+            .write(async move |unit| {
+                unit.execute(USERS, [rows.as_str()]).await?;
+                unit.execute(JOBS, [rows.as_str()]).await.map(|_| ())
+            })
+            .await?;
+        self.announce_due();
+        Ok(jobs.into_iter().map(|job| job.id).collect())
+    }
+}
+
+fn row(job: &NewJob) -> serde_json::Value {
+    // The column holds text, so the options go as a string and not as an object of this JSON.
+    let options = (job.options != Options::default()).then(|| json!(job.options).to_string());
+    json!({
+        "id": job.id,
+        "user": job.user,
+        "url": job.url,
+        "options": options,
+        "priority": job.priority,
+        "host": Target::parse(&job.url).ok().map(|target| target.host().to_owned()),
+        "delay": job.delay.filter(|delay| !delay.is_zero()).map(millis),
+        "maxAttempts": job.max_attempts,
+        "reservedFor": job.reserved_for,
+        "method": job.method.as_str(),
+    })
+}

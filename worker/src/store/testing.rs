@@ -1,0 +1,145 @@
+//! What the store's and the queue's tests share: databases in folders that go with the test, jobs and edges.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Claim, DbConfig, NewJob, OpenMode, Store, WorkerRow};
+use crate::domain::failure::{Failure, FailureClass, FailureStage};
+use crate::domain::scan::{Lease, Method, Options, ScanId, WorkerId};
+use crate::domain::state::{Event, State, Transition, step};
+
+/// The tables, indexes and rows of an installation as it was before this program came.
+pub(crate) const EXISTING: &str = include_str!("../../../tests/fixtures/existing.sql");
+
+/// A folder that goes with the value.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("safeurl-store-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).expect("a folder for the test");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn database(&self) -> DbConfig {
+        DbConfig { url: self.0.join("test.db").display().to_string(), auth_token: None }
+    }
+
+    /// Opens the folder's database without preparing it.
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.database(), OpenMode::Create).await.expect("a database in the test's folder")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A store on a fresh database.
+pub(crate) async fn fresh() -> (Folder, Store) {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.prepare().await.expect("a migrated database");
+    (folder, store)
+}
+
+/// A store on a database that was an existing installation's, taken over.
+pub(crate) async fn taken_over() -> (Folder, Store) {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.run(EXISTING).await;
+    store.migrate().await.expect("a migrated database");
+    (folder, store)
+}
+
+impl Store {
+    /// Runs a script, as another program on the same database would.
+    pub(crate) async fn run(&self, sql: &str) {
+        let sql = sql.to_owned();
+        let done: super::Result<()> = self.db.write(async move |unit| Ok(unit.script(&sql).await?)).await;
+        done.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
+    }
+
+    /// All rows of a statement, the columns of each joined by `|`.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
+        let sql = sql.to_owned();
+        let rows: super::Result<_> = self
+            .db
+            .read(async move |unit| {
+                unit.query(&sql, (), |row| {
+                    let mut columns = Vec::new();
+                    for column in 0..row.len() {
+                        columns.push(row.opt_text(column)?.unwrap_or_else(|| "null".to_owned()));
+                    }
+                    Ok(columns.join("|"))
+                })
+                .await
+            })
+            .await;
+        rows.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+    }
+
+    /// Submits one job of `local`.
+    pub(crate) async fn one(&self, url: &str) -> ScanId {
+        self.submit(vec![new_job("local", url)]).await.expect("a job").remove(0)
+    }
+
+    /// Claims what comes first for the container `box`.
+    pub(crate) async fn take(&self, worker: &WorkerId) -> Option<Lease> {
+        let claim = Claim { worker, container: "box", reserved: false };
+        self.claim(claim).await.expect("an answer")
+    }
+
+    /// Registers a worker with a living heartbeat.
+    pub(crate) async fn worker(&self) -> WorkerId {
+        let id = WorkerId::fresh();
+        let row = WorkerRow {
+            id: id.clone(),
+            host: "host".to_owned(),
+            pid: 1,
+            version: "0".to_owned(),
+            engine_id: "engine".to_owned(),
+            slots: 2,
+        };
+        self.register(&row).await.expect("a worker");
+        id
+    }
+
+    /// Moves a worker's heartbeat and its leases into the past.
+    pub(crate) async fn age(&self, worker: &WorkerId, by: Duration) {
+        let by = by.as_millis();
+        self.run(&format!(
+            "UPDATE workers SET heartbeat_ms = heartbeat_ms - {by} WHERE id = '{worker}';
+             UPDATE scan_jobs SET lease_until = lease_until - {by} WHERE lease_owner = '{worker}';"
+        ))
+        .await;
+    }
+}
+
+pub(crate) fn new_job(user: &str, url: &str) -> NewJob {
+    NewJob {
+        id: ScanId::fresh(),
+        user: user.to_owned(),
+        url: url.to_owned(),
+        options: Options::default(),
+        priority: 0,
+        method: Method::Cli,
+        max_attempts: 3,
+        reserved_for: None,
+        delay: None,
+    }
+}
+
+pub(crate) fn edge(state: State, event: Event) -> Transition {
+    step(state, event).expect("an edge of the table")
+}
+
+pub(crate) fn failure(class: FailureClass) -> Failure {
+    Failure::new(class, FailureStage::Fetch, "why")
+}

@@ -1,0 +1,11 @@
+//! Tests of the store against real database files.
+
+mod claims;
+mod containers;
+mod documents;
+mod edges;
+mod existing;
+mod plans;
+mod recovery;
+mod schema;
+mod sources;

@@ -1,0 +1,100 @@
+//! Obligations and their user ids.
+
+use std::collections::BTreeSet;
+
+use crate::domain::scan::{LEASE, REAP_AFTER, WorkerId};
+use crate::domain::state::{Event, State};
+use crate::store::testing::{Folder, edge, fresh};
+use crate::store::{Obligation, Rows, Store};
+
+fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
+    Obligation {
+        name: name.to_owned(),
+        engine_id: engine.to_owned(),
+        worker: worker.clone(),
+        door: format!("/run/{name}"),
+    }
+}
+
+async fn names(store: &Store, me: &WorkerId) -> Vec<String> {
+    let rows = store.containers_to_reap("engine", me).await.expect("an answer");
+    rows.into_iter().map(|row| row.obligation.name).collect()
+}
+
+#[tokio::test]
+async fn a_container_gets_the_lowest_user_id_that_no_other_of_its_engine_has() {
+    let (_folder, store) = fresh().await;
+    let me = store.worker().await;
+    let oblige = async |name, engine| store.oblige(obligation(name, engine, &me)).await.expect("a user id");
+    assert_eq!(oblige("a", "engine").await, 60600);
+    assert_eq!(oblige("b", "engine").await, 60601);
+    assert_eq!(oblige("c", "engine").await, 60602);
+    assert_eq!(oblige("d", "other engine").await, 60600);
+    store.container_gone("a").await.expect("an answer");
+    store.container_gone("b").await.expect("an answer");
+    assert_eq!(oblige("e", "engine").await, 60600);
+    assert_eq!(oblige("f", "engine").await, 60601);
+    assert_eq!(oblige("g", "engine").await, 60603);
+    assert!(store.oblige(obligation("g", "engine", &me)).await.is_err(), "a name is an obligation's own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_programs_never_give_out_one_user_id_twice() {
+    let folder = Folder::new();
+    let stores = [folder.open().await, folder.open().await];
+    stores[0].prepare().await.expect("a migrated database");
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let store = stores[n % 2].clone();
+            let wanted = obligation(&format!("box {n}"), "engine", &WorkerId::fresh());
+            tokio::spawn(async move { store.oblige(wanted).await.expect("a user id") })
+        })
+        .collect();
+    let mut uids = BTreeSet::new();
+    for task in tasks {
+        uids.insert(task.await.expect("a task"));
+    }
+    assert_eq!(uids, (60600..60620).collect());
+}
+
+#[tokio::test]
+async fn the_reaper_gets_what_silent_workers_left_on_its_engine() {
+    let (_folder, store) = fresh().await;
+    let (me, silent, living) = (store.worker().await, store.worker().await, store.worker().await);
+    for (name, engine, worker) in [
+        ("mine", "engine", &me),
+        ("left", "engine", &silent),
+        ("elsewhere", "other engine", &silent),
+        ("used", "engine", &living),
+        ("of nobody", "engine", &WorkerId::fresh()),
+    ] {
+        store.oblige(obligation(name, engine, worker)).await.expect("a user id");
+    }
+    store.container_created("left", "c0ffee").await.expect("an answer");
+    assert_eq!(names(&store, &me).await, ["of nobody"]);
+    store.age(&silent, REAP_AFTER * 2).await;
+    store.age(&me, REAP_AFTER * 2).await;
+    let rows = store.containers_to_reap("engine", &me).await.expect("an answer");
+    let left = rows.iter().find(|row| row.obligation.name == "left").expect("it was left");
+    assert_eq!(left.container_id.as_deref(), Some("c0ffee"));
+    assert_eq!((left.obligation.door.as_str(), left.uid), ("/run/left", 60601));
+    assert_eq!(rows.len(), 2);
+}
+
+#[tokio::test]
+async fn a_container_whose_job_is_at_work_is_not_reaped_however_silent_its_worker() {
+    let (_folder, store) = fresh().await;
+    let (me, silent) = (store.worker().await, store.worker().await);
+    store.oblige(obligation("left", "engine", &silent)).await.expect("a user id");
+    // The claim of the test's support names the container "box".
+    store.container_created("left", "box").await.expect("an answer");
+    store.one("https://example.com/").await;
+    let lease = store.take(&silent).await.expect("the job");
+    store.age(&silent, REAP_AFTER * 2 + LEASE).await;
+    assert_eq!(names(&store, &me).await, Vec::<String>::new(), "its log may be the only copy of a report");
+    let taken = store.take_over(lease.job(), &me).await.expect("an answer").expect("a lease");
+    assert_eq!(names(&store, &me).await, Vec::<String>::new());
+    let released = edge(State::Fetching, Event::Release);
+    store.settle(taken, released, Rows::default()).await.expect("an answer");
+    assert_eq!(names(&store, &me).await, ["left"]);
+}

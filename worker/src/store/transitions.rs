@@ -1,0 +1,272 @@
+//! The only statement of the program that changes the state of a job, and the record of every edge.
+//!
+//! An edge holds when the row still has the version and the state that the caller decided upon; otherwise
+//! nothing is written and the caller stops.
+
+use libsql::{Value, params};
+use uuid::Uuid;
+
+use super::jobs::{find, job_columns, read_job};
+use super::{Result, Store, StoreError};
+use crate::db::{Columns, Unit, now_ms};
+use crate::domain::document::TransitionView;
+use crate::domain::failure::Failure;
+use crate::domain::scan::{Job, LEASE, ScanId, WorkerId};
+use crate::domain::state::{Event, State, Transition};
+use crate::domain::timestamp::Timestamp;
+
+/// Who gets the row by this edge.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub(super) worker: WorkerId,
+    /// The container that is to do the attempt; `None` leaves the one that the row names.
+    pub(super) container: Option<String>,
+}
+
+/// What became of an edge.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one per edge, moved at once")]
+pub(super) enum Edge {
+    /// It holds; the row as it is now.
+    Held(Job),
+    /// It must not be taken because a person asked to cancel. Nothing was written.
+    Cancelled,
+    /// Somebody else changed the row. Nothing was written.
+    Conflict,
+}
+
+/// SQL without values in it, and the values.
+struct Assignments {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Assignments {
+    fn set(&mut self, columns: &'static str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(", ");
+        self.sql.push_str(columns);
+        self.values.extend(values);
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        self.set(
+            "failure_class = ?, failure_stage = ?, failure_message = ?, failure_retryable = ?",
+            [
+                failure.class.as_str().into(),
+                failure.stage.as_str().into(),
+                failure.message.as_str().into(),
+                failure.retryable.into(),
+            ],
+        );
+    }
+}
+
+const NO_FAILURE: &str =
+    "failure_class = NULL, failure_stage = NULL, failure_message = NULL, failure_retryable = 0";
+const NO_LEASE: &str = "lease_owner = NULL, lease_until = NULL";
+const NO_CONTAINER: &str = "container_id = NULL";
+const NO_DELIVERY: &str = "delivery_id = NULL, delivery_token = NULL, delivery_atm = NULL";
+const LEASED: &str = concat!("lease_owner = ?, lease_until = ", now_ms!(), " + ?");
+const FINISHED: &str = concat!("finished_ms = ", now_ms!());
+const DUE_NOW: &str = "ready = 1, run_at = NULL";
+
+/// Writes one edge and its record. The UPDATE is the first statement, so that nothing else of the unit can be
+/// there without it.
+pub(super) async fn write_edge(
+    unit: &Unit,
+    job: &Job,
+    transition: &Transition,
+    grant: Option<&Grant>,
+) -> Result<Edge> {
+    let op = Uuid::now_v7().to_string();
+    let Assignments { sql, mut values } = update(transition, grant, &op)?;
+    values.extend([job.id.as_str().into(), job.version.into(), Value::from(transition.from().as_str())]);
+    let Some(after) = unit.first(&sql, values, read_job).await? else {
+        return refused(unit, job, transition).await;
+    };
+    let worker = grant.map(|grant| &grant.worker).or(job.lease_owner.as_ref());
+    record(unit, &after, transition, worker, &op).await?;
+    Ok(Edge::Held(after))
+}
+
+/// The UPDATE of an edge, but for the values of id, version and state at its end.
+fn update(transition: &Transition, grant: Option<&Grant>, op: &str) -> Result<Assignments> {
+    let Assignments { sql: columns, values } = assignments(transition, grant, op)?;
+    let guard = match transition.event() {
+        Event::TakeOver => concat!(" AND (lease_until IS NULL OR lease_until < ", now_ms!(), ")"),
+        _ if transition.yields_to_cancel() => " AND cancel_requested = 0",
+        _ => "",
+    };
+    let sql = format!(
+        "UPDATE scan_jobs SET {columns} WHERE id = ? AND version = ? AND state = ?{guard} RETURNING {}",
+        job_columns!()
+    );
+    Ok(Assignments { sql, values })
+}
+
+/// The statement of an edge, for the test of its plan.
+#[cfg(test)]
+pub(super) fn statement(transition: &Transition, grant: Option<&Grant>) -> String {
+    update(transition, grant, "op").expect("a fitting grant").sql
+}
+
+/// What each event writes besides state and version.
+fn assignments(transition: &Transition, grant: Option<&Grant>, op: &str) -> Result<Assignments> {
+    const HEAD: &str = "state = ?, version = version + 1, updated_at = unixepoch(), last_op = ?";
+    let head = vec![transition.to().as_str().into(), op.into()];
+    let mut row = Assignments { sql: HEAD.to_owned(), values: head };
+    let lease = |row: &mut Assignments| {
+        let grant = grant.ok_or(StoreError::Unfit { what: "nobody is named who gets the lease" })?;
+        row.set(LEASED, [grant.worker.as_str().into(), millis(LEASE).into()]);
+        if let Some(container) = &grant.container {
+            row.set("container_id = ?", [container.as_str().into()]);
+        }
+        Ok::<_, StoreError>(())
+    };
+    match transition.event() {
+        Event::Claim => {
+            lease(&mut row)?;
+            row.set(concat!("attempt = attempt + 1, started_ms = ", now_ms!()), []);
+            row.set("finished_ms = NULL, cancel_requested = 0", []);
+            row.set(NO_FAILURE, []);
+        }
+        Event::TakeOver => lease(&mut row)?,
+        Event::Accept => row.set(LEASED_STILL, [millis(LEASE).into()]),
+        Event::Complete => {
+            row.set(NO_LEASE, []);
+            row.set(NO_FAILURE, []);
+            row.set(FINISHED, []);
+        }
+        Event::Refuse(failure) | Event::Fail(failure) => {
+            row.set(NO_LEASE, []);
+            row.failure(failure);
+            row.set(FINISHED, []);
+        }
+        Event::Retry { failure, delay } => {
+            row.set(NO_LEASE, []);
+            row.set(NO_CONTAINER, []);
+            row.failure(failure);
+            if delay.is_zero() {
+                row.set(DUE_NOW, []);
+            } else {
+                row.set(concat!("ready = 0, run_at = ", now_ms!(), " + ?"), [millis(*delay).into()]);
+            }
+        }
+        Event::Lose(failure) => {
+            row.set(NO_LEASE, []);
+            row.set(NO_CONTAINER, []);
+            row.failure(failure);
+            row.set("attempt_base = attempt_base + 1, losses = losses + 1", []);
+            row.set(DUE_NOW, []);
+        }
+        Event::Release => {
+            row.set(NO_LEASE, []);
+            row.set(NO_CONTAINER, []);
+            row.set(NO_DELIVERY, []);
+            row.set("attempt_base = attempt_base + 1", []);
+            row.set(DUE_NOW, []);
+        }
+        Event::Replay => {
+            row.set(NO_CONTAINER, []);
+            row.set(NO_FAILURE, []);
+            // The worker that a row was reserved for is gone by the time somebody wants it again.
+            row.set("attempt_base = attempt, losses = 0, cancel_requested = 0, reserved_for = NULL", []);
+            row.set("started_ms = NULL, finished_ms = NULL", []);
+            row.set(DUE_NOW, []);
+        }
+    }
+    Ok(row)
+}
+
+/// An accepted report prolongs the lease, if there is one.
+const LEASED_STILL: &str =
+    concat!("lease_until = CASE WHEN lease_owner IS NULL THEN NULL ELSE ", now_ms!(), " + ? END");
+
+/// Why no row was changed.
+async fn refused(unit: &Unit, job: &Job, transition: &Transition) -> Result<Edge> {
+    if !transition.yields_to_cancel() {
+        return Ok(Edge::Conflict);
+    }
+    Ok(match find(unit, &job.id).await? {
+        Some(now) if now.version == job.version && now.state == transition.from() && now.cancel_requested => {
+            Edge::Cancelled
+        }
+        _ => Edge::Conflict,
+    })
+}
+
+async fn record(
+    unit: &Unit,
+    after: &Job,
+    transition: &Transition,
+    worker: Option<&WorkerId>,
+    op: &str,
+) -> Result<()> {
+    const RECORD: &str = concat!(
+        "INSERT INTO transitions (job_id, version, from_state, to_state, at_ms, attempt, worker, reason, op)
+         VALUES (?, ?, ?, ?, ",
+        now_ms!(),
+        ", ?, ?, ?, ?)"
+    );
+    let values = params![
+        after.id.as_str(),
+        after.version,
+        transition.from().as_str(),
+        transition.to().as_str(),
+        after.attempt,
+        worker.map(WorkerId::as_str),
+        reason(transition.event()),
+        op,
+    ];
+    unit.execute(RECORD, values).await?;
+    Ok(())
+}
+
+/// The word that stands for an event in the records: its name, and the class of failure.
+pub(super) fn reason(event: &Event) -> String {
+    match event.failure() {
+        Some(failure) => format!("{}: {}", event.name(), failure.class.as_str()),
+        None => event.name().to_owned(),
+    }
+}
+
+/// Milliseconds, as SQLite counts.
+pub(super) fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+impl Store {
+    /// The recorded edges of a job, in the order they were written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn transitions(&self, id: &ScanId) -> Result<Vec<TransitionView>> {
+        let id = id.clone();
+        self.db.read(async move |unit| of_job(unit, &id).await).await
+    }
+}
+
+pub(super) async fn of_job(unit: &Unit, id: &ScanId) -> Result<Vec<TransitionView>> {
+    const OF_JOB: &str = "SELECT from_state, to_state, version, at_ms, worker, reason FROM transitions
+        WHERE job_id = ? ORDER BY version, seq";
+    unit.query(OF_JOB, [id.as_str()], |row| read(row, id)).await
+}
+
+fn read(row: &Columns<'_>, id: &ScanId) -> Result<TransitionView> {
+    let state = |column| {
+        let name = row.text(column)?;
+        State::parse(&name).ok_or_else(|| StoreError::Row {
+            table: "transitions",
+            id: id.to_string(),
+            what: format!("unknown state {name:?}"),
+        })
+    };
+    Ok(TransitionView {
+        from: state(0)?,
+        to: state(1)?,
+        version: row.int(2)?,
+        at: Timestamp::from_millis(row.int(3)?),
+        worker: row.opt_text(4)?,
+        reason: row.text(5)?,
+    })
+}
