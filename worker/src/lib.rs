@@ -8,5 +8,6 @@
 
 mod db;
 pub mod domain;
+pub mod gateway;
 pub mod queue;
 pub mod store;

@@ -1,0 +1,212 @@
+//! The gateway's side of one door: unbound, then bound to one attempt, then over.
+//!
+//! Unbound, every connection is closed at once, and one from the container spoils the door for good. Bound, it
+//! serves until the supervisor closes it or the attempt's deadline passes; the death of the supervisor changes
+//! nothing. There is no way back from bound to unbound, and no second attempt.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use safeurl_protocol::ledger::LedgerLine;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::budget::{Budgets, DEADLINE, Spending};
+use super::journal::{self, Journal};
+use super::message::Report;
+use super::resolve::Resolver;
+use super::tunnel::{self, Attempt};
+
+/// Connections that may wait for their turn or for their refusal beyond those that are served.
+const WAITING: usize = 8;
+
+/// How long cut connections may take to write their last ledger line.
+const CUT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A pause after a failed accept, which means that descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the supervisor wants of this door.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Bind { number: u64, attempt: String, budgets: Budgets },
+    Close { number: u64 },
+}
+
+/// What all doors of a gateway share.
+#[derive(Debug, Clone)]
+pub(super) struct Means {
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) connect_timeout: Duration,
+    pub(super) reports: mpsc::UnboundedSender<Report>,
+}
+
+/// A door as it was handed over.
+#[derive(Debug)]
+pub(super) struct Opened {
+    door: String,
+    uid: u32,
+    listener: UnixListener,
+    journal: Journal,
+}
+
+impl Opened {
+    /// Takes the descriptors over. Must be called inside the runtime.
+    pub(super) fn new(door: String, uid: u32, listener: StdListener, ledger: File) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { door, uid, listener: UnixListener::from_std(listener)?, journal: Journal::new(ledger)? })
+    }
+
+    /// Keeps the door until it is over.
+    pub(super) async fn keep(self, mut wishes: mpsc::UnboundedReceiver<Wish>, means: Means) {
+        let closing = self.serve(&mut wishes, &means).await;
+        // Wishes that arrived meanwhile are answered too: the door is closed, and cannot be bound.
+        wishes.close();
+        if let Some(number) = closing {
+            means.report(Report::Done { number });
+        }
+        while let Some(wish) = wishes.recv().await {
+            means.report(match wish {
+                Wish::Close { number } => Report::Done { number },
+                Wish::Bind { number, .. } => refused(number, "the door is closed"),
+            });
+        }
+    }
+
+    /// Returns the number of the order to close, when there was one.
+    async fn serve(self, wishes: &mut mpsc::UnboundedReceiver<Wish>, means: &Means) -> Option<u64> {
+        // Dropped in reverse order: the lock on the ledger falls after the socket, for a free lock says that nobody
+        // serves the door any more.
+        let Self { door, uid, journal, listener } = self;
+        let mut touched = false;
+        let (number, attempt, budgets) = loop {
+            tokio::select! {
+                wish = wishes.recv() => match wish {
+                    Some(Wish::Bind { number, .. }) if touched => {
+                        means.report(refused(number, "the container used the door before it was bound"));
+                    }
+                    Some(Wish::Bind { number, attempt, budgets }) => break (number, attempt, budgets),
+                    Some(Wish::Close { number }) => {
+                        // Nothing was ever served; a ledger that cannot be ended reads as not complete.
+                        let _ = journal.write(&LedgerLine::End { at: journal::now(), exhausted: None });
+                        return Some(number);
+                    }
+                    None => return None,
+                },
+                visitor = listener.accept() => match visitor {
+                    Ok((visitor, _)) if is_from(&visitor, uid) && !touched => {
+                        touched = true;
+                        means.report(Report::TouchedUnbound { door: door.clone() });
+                    }
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                },
+            }
+        };
+        let bound = Bound::new(uid, listener, journal, budgets, means);
+        bound.serve(number, attempt, wishes, means).await
+    }
+}
+
+/// A door that serves an attempt.
+struct Bound {
+    uid: u32,
+    listener: UnixListener,
+    budgets: Budgets,
+    deadline: Instant,
+    attempt: Arc<Attempt>,
+}
+
+impl Bound {
+    fn new(uid: u32, listener: UnixListener, journal: Journal, budgets: Budgets, means: &Means) -> Self {
+        let attempt = Attempt {
+            resolver: Arc::clone(&means.resolver),
+            connect_timeout: means.connect_timeout,
+            journal,
+            spending: Spending::new(budgets),
+            next_seq: AtomicU64::new(1),
+        };
+        let deadline = Instant::now() + Duration::from_millis(budgets.deadline_ms);
+        Self { uid, listener, budgets, deadline, attempt: Arc::new(attempt) }
+    }
+
+    async fn serve(
+        self,
+        number: u64,
+        attempt: String,
+        wishes: &mut mpsc::UnboundedReceiver<Wish>,
+        means: &Means,
+    ) -> Option<u64> {
+        if let Err(error) = self.attempt.journal.write(&LedgerLine::Bound { attempt, at: journal::now() }) {
+            means.report(refused(number, &format!("the ledger cannot be written: {}", error.kind())));
+            return None;
+        }
+        means.report(Report::Done { number });
+
+        let (end, ending) = watch::channel(None);
+        let mut connections = JoinSet::new();
+        // A container that connects without end must not make a ledger without end.
+        let mut visits_left = u64::from(self.budgets.max_connections).saturating_mul(4).saturating_add(64);
+        let most_open = self.budgets.max_concurrent as usize + WAITING;
+        let mut supervised = true;
+        let closing = loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(self.deadline) => {
+                    self.attempt.spending.exhaust(DEADLINE);
+                    break None;
+                }
+                wish = wishes.recv(), if supervised => match wish {
+                    Some(Wish::Close { number }) => break Some(number),
+                    Some(Wish::Bind { number, .. }) => {
+                        means.report(refused(number, "the door is bound already"));
+                    }
+                    None => supervised = false,
+                },
+                visitor = self.listener.accept() => match visitor {
+                    Ok((visitor, _)) if is_from(&visitor, self.uid) => {
+                        if visits_left > 0 && connections.len() < most_open {
+                            visits_left -= 1;
+                            connections.spawn(tunnel::serve(visitor, Arc::clone(&self.attempt), ending.clone()));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        };
+        drop(self.listener);
+        let _ = end.send(Some(if closing.is_some() { "closed" } else { DEADLINE }));
+        let cut = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(CUT_TIMEOUT, cut).await.is_err() {
+            connections.shutdown().await;
+        }
+        let exhausted = self.attempt.spending.exhausted().map(str::to_owned);
+        // Without the end line the ledger reads as that of a gateway that died, which is the safe reading.
+        let _ = self.attempt.journal.write(&LedgerLine::End { at: journal::now(), exhausted });
+        closing
+    }
+}
+
+impl Means {
+    fn report(&self, report: Report) {
+        // Nobody listens once the supervisor is gone.
+        let _ = self.reports.send(report);
+    }
+}
+
+fn refused(number: u64, reason: &str) -> Report {
+    Report::Refused { number, reason: reason.to_owned() }
+}
+
+/// Whether the other end belongs to the container. Other users of the host cannot reach the socket's folder, but
+/// another container of the same engine may have been given it.
+fn is_from(visitor: &UnixStream, uid: u32) -> bool {
+    visitor.peer_cred().is_ok_and(|peer| peer.uid() == uid)
+}

@@ -1,0 +1,66 @@
+//! What supervisor and gateway process say to each other: one JSON object a packet.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::budget::Budgets;
+
+/// An order of the supervisor, answered by a [`Report`] with the same number.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Order {
+    pub(super) number: u64,
+    pub(super) command: Command,
+}
+
+/// What is ordered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(super) enum Command {
+    /// Always the first, and only once.
+    Configure(Settings),
+    /// Comes with two descriptors: the listening socket and the ledger file.
+    Open { door: String, uid: u32 },
+    /// Serves the door for one attempt.
+    Bind { door: String, attempt: String, budgets: Budgets },
+    /// Ends the door, bound or not; a door that is gone already is closed.
+    Close { door: String },
+}
+
+impl Command {
+    /// A word for messages.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Configure(_) => "configure",
+            Self::Open { .. } => "open",
+            Self::Bind { .. } => "bind",
+            Self::Close { .. } => "close",
+        }
+    }
+}
+
+/// The part of the configuration that the process needs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Settings {
+    pub(super) allow_networks: Vec<String>,
+    pub(super) nat64_recheck: bool,
+    pub(super) resolvers: Vec<SocketAddr>,
+    pub(super) hosts: BTreeMap<String, IpAddr>,
+    pub(super) dns_timeout_ms: u64,
+    pub(super) connect_timeout_ms: u64,
+}
+
+/// What the process says.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub(super) enum Report {
+    /// The order was carried out.
+    Done { number: u64 },
+    /// The order was not carried out.
+    Refused { number: u64, reason: String },
+    /// Somebody connected to a door that is not bound.
+    TouchedUnbound { door: String },
+}

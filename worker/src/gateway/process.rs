@@ -1,0 +1,188 @@
+//! The gateway process: carries out a supervisor's orders, and outlives it until its last deadline.
+//!
+//! It holds no socket of the engine, no database and no secret. Its control socket is descriptor 0; its first
+//! order configures it. When that socket ends it takes no orders any more, drops doors that are not bound, goes on
+//! with those that are, and exits after the last.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit};
+use safeurl_egress::{Network, Policy};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::GatewayError;
+use super::binding::{Means, Opened, Wish};
+use super::channel::{Channel, Packet};
+use super::message::{Command, Order, Report, Settings};
+use super::resolv_conf;
+use super::resolve::Resolver;
+
+/// Descriptors wanted: two per door, two per connection, and those of the resolver.
+const WANTED_DESCRIPTORS: u64 = 65_536;
+
+/// The file name servers are taken from when none are configured, and the most that is read of it.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const MAX_RESOLV_CONF_BYTES: u64 = 64 * 1024;
+
+/// Runs the process on descriptor 0 until its supervisor and its last attempt are gone.
+///
+/// # Errors
+/// [`GatewayError::NotControlled`] when descriptor 0 is not a socket of the expected kind;
+/// [`GatewayError::Control`] when the supervisor says something that cannot be understood.
+pub fn run() -> Result<(), GatewayError> {
+    let control = io::stdin().as_fd().try_clone_to_owned().map_err(|_| GatewayError::NotControlled)?;
+    match rustix::net::sockopt::socket_type(&control) {
+        Ok(kind) if kind == rustix::net::SocketType::SEQPACKET => {}
+        Ok(_) | Err(_) => return Err(GatewayError::NotControlled),
+    }
+    // Neither a busy mount nor a low limit must come from where the supervisor was started; failing is harmless.
+    let _ = rustix::process::chdir("/");
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| GatewayError::Control { source })?;
+    runtime.block_on(serve(control)).map_err(|source| GatewayError::Control { source })
+}
+
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(WANTED_DESCRIPTORS, |hard| hard.min(WANTED_DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    }
+}
+
+/// Whoever reads the supervisor's messages through a pipe waits for its end, which must not take until our last
+/// deadline.
+fn let_go_of_stderr() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+}
+
+async fn serve(control: OwnedFd) -> io::Result<()> {
+    let channel = Channel::new(control)?;
+    let (reports, mut outbox) = mpsc::unbounded_channel();
+    let mut doors = Doors { means: None, reports, open: HashMap::new(), tasks: JoinSet::new() };
+    let mut supervised = true;
+    loop {
+        tokio::select! {
+            packet = channel.receive(), if supervised => match packet {
+                Ok(Some(packet)) => doors.carry_out(packet)?,
+                // A supervisor that is killed with packets under way resets the socket.
+                Ok(None) | Err(_) => {
+                    supervised = false;
+                    doors.open.clear();
+                    let_go_of_stderr();
+                }
+            },
+            Some(report) = outbox.recv() => {
+                // Failing means that the supervisor is gone, which `receive` says as well.
+                let _ = channel.send(&report, &[]).await;
+            }
+            Some(ended) = doors.tasks.join_next() => {
+                if let Ok(door) = ended {
+                    doors.open.remove(&door);
+                }
+                if !supervised && doors.tasks.is_empty() {
+                    return Ok(());
+                }
+            }
+            else => return Ok(()),
+        }
+        if !supervised && doors.tasks.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// The doors this process keeps, each in a task of its own.
+struct Doors {
+    means: Option<Means>,
+    reports: mpsc::UnboundedSender<Report>,
+    open: HashMap<String, mpsc::UnboundedSender<Wish>>,
+    tasks: JoinSet<String>,
+}
+
+impl Doors {
+    fn carry_out(&mut self, packet: Packet) -> io::Result<()> {
+        let Order { number, command } = serde_json::from_slice(&packet.bytes)?;
+        let result = match command {
+            Command::Configure(settings) => self.configure(settings).map(|()| true),
+            Command::Open { door, uid } => self.open(door, uid, packet.descriptors).map(|()| true),
+            // A door answers for itself; one that is gone cannot.
+            Command::Bind { door, attempt, budgets } => {
+                let told = self.tell(&door, Wish::Bind { number, attempt, budgets });
+                if told { Ok(false) } else { Err("there is no such door".to_owned()) }
+            }
+            Command::Close { door } => Ok(!self.tell(&door, Wish::Close { number })),
+        };
+        let report = match result {
+            Ok(true) => Report::Done { number },
+            Ok(false) => return Ok(()),
+            Err(reason) => Report::Refused { number, reason },
+        };
+        // The receiver lives as long as this loop.
+        let _ = self.reports.send(report);
+        Ok(())
+    }
+
+    fn tell(&self, door: &str, wish: Wish) -> bool {
+        self.open.get(door).is_some_and(|wishes| wishes.send(wish).is_ok())
+    }
+
+    fn configure(&mut self, settings: Settings) -> Result<(), String> {
+        if self.means.is_some() {
+            return Err("the gateway is configured already".to_owned());
+        }
+        let allow = settings.allow_networks.iter().map(|text| text.parse::<Network>());
+        let allow = allow.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let servers = if settings.resolvers.is_empty() { system_servers() } else { settings.resolvers };
+        let resolver = Resolver::new(
+            Policy::new(allow, settings.nat64_recheck),
+            settings.hosts,
+            &servers,
+            Duration::from_millis(settings.dns_timeout_ms),
+        );
+        self.means = Some(Means {
+            resolver: Arc::new(resolver.map_err(|error| error.to_string())?),
+            connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
+            reports: self.reports.clone(),
+        });
+        Ok(())
+    }
+
+    fn open(&mut self, door: String, uid: u32, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        let means = self.means.clone().ok_or("the gateway is not configured")?;
+        if self.open.contains_key(&door) {
+            return Err("the door is open already".to_owned());
+        }
+        let [listener, ledger]: [OwnedFd; 2] =
+            descriptors.try_into().map_err(|_| "an open order brings two descriptors")?;
+        let opened = Opened::new(door.clone(), uid, UnixListener::from(listener), File::from(ledger))
+            .map_err(|error| error.to_string())?;
+        let (wishes, inbox) = mpsc::unbounded_channel();
+        self.open.insert(door.clone(), wishes);
+        self.tasks.spawn(async move {
+            opened.keep(inbox, means).await;
+            door
+        });
+        Ok(())
+    }
+}
+
+/// Without a readable file there are no name servers, and names cannot be resolved.
+fn system_servers() -> Vec<std::net::SocketAddr> {
+    let mut text = String::new();
+    let read = File::open(RESOLV_CONF).and_then(|file| {
+        io::Read::read_to_string(&mut io::Read::take(file, MAX_RESOLV_CONF_BYTES), &mut text)
+    });
+    if read.is_ok() { resolv_conf::name_servers(&text) } else { Vec::new() }
+}
