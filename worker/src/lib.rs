@@ -10,4 +10,5 @@ mod db;
 pub mod domain;
 pub mod gateway;
 pub mod queue;
+pub mod sandbox;
 pub mod store;

@@ -1,0 +1,13 @@
+//! The sandbox against a real Docker engine: one test per way a container can end, and the walls seen from both
+//! sides. The fetcher is played by a puppet that does as it is told.
+
+#[path = "sandbox/endings.rs"]
+mod endings;
+#[path = "sandbox/engine.rs"]
+mod engine;
+#[path = "sandbox/proxy.rs"]
+mod proxy;
+#[path = "sandbox/support.rs"]
+mod support;
+#[path = "sandbox/walls.rs"]
+mod walls;

@@ -1,0 +1,272 @@
+//! How a container ends, and what is said of it.
+
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptions};
+use futures_util::StreamExt as _;
+use safeurl::sandbox::{Outcome, Ran, Sandbox as _, SandboxError, Waiting as _};
+
+use super::proxy::Proxy;
+use super::support::{ATTEMPT, LONG, MIB, Place, filled, header, report, sha256};
+
+#[tokio::test]
+async fn a_ready_container_takes_one_job_and_reports() {
+    let place = Place::new().await;
+    let ran = place.run(&format!("{}|fill-stderr 10|exit 0", report(1000))).await;
+    assert_eq!(ran.outcome, Outcome::Reported(filled(1000)));
+    assert_eq!(ran.exit_code, Some(0));
+    assert_eq!(ran.stderr_tail.as_bytes(), filled(10));
+}
+
+#[tokio::test]
+async fn reports_of_awkward_sizes_arrive_whole() {
+    let place = Place::new().await;
+    for power in [10, 14, 16, 20, 23] {
+        for bytes in [(1 << power) - 1, 1 << power, (1 << power) + 1] {
+            let ran = place.run(&report(bytes)).await;
+            assert!(ran.outcome == Outcome::Reported(filled(bytes)), "{bytes} bytes: {:?}", ran.exit_code);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_line_longer_than_a_pipe_arrives_whole() {
+    let place = Place::new().await;
+    let ran = place.run(&format!("{}{}", "fill 0|".repeat(30_000), report(5))).await;
+    assert_eq!(ran.outcome, Outcome::Reported(filled(5)));
+}
+
+#[tokio::test]
+async fn output_that_is_no_report_is_invalid() {
+    let place = Place::new().await;
+    let good = report(3);
+    let digest = sha256(&filled(3));
+    let cases = [
+        ("exit 0".to_owned(), "there is no report"),
+        ("print hello\\n|hang".to_owned(), "the line after the ready line is not a header"),
+        (format!("print {}|hang", "x".repeat(2000)), "the header line is too long"),
+        (format!("print {}|fill 3|hang", header("other/1", 3, &digest)), "the report is of another attempt"),
+        (
+            format!("print {}|print abd|hang", header(ATTEMPT, 3, &digest)),
+            "the report does not have the announced SHA-256",
+        ),
+        (format!("print {}|fill 1|exit 0", header(ATTEMPT, 3, &digest)), "the report ended 2 bytes early"),
+        (format!("{good}|{good}|hang"), "output after the report"),
+    ];
+    for (steps, reason) in cases {
+        let ran = place.run(&steps).await;
+        assert_eq!(ran.outcome, Outcome::Invalid { reason: reason.to_owned() }, "{steps}");
+    }
+}
+
+#[tokio::test]
+async fn too_much_output_is_cut_off() {
+    let place = Place::with("obedient", |config| config.output_bytes = MIB).await;
+    let announced = format!("print {}|hang", header(ATTEMPT, MIB + 1, ""));
+    let flood = format!("print {}|flood", header(ATTEMPT, MIB, ""));
+    for steps in [announced.as_str(), flood.as_str(), "fill-stderr 300000|hang"] {
+        let ran = place.run(steps).await;
+        // A flood is noticed at the first byte that cannot be right, whichever limit that is.
+        let wrong_digest = matches!(&ran.outcome, Outcome::Invalid { reason } if reason.contains("SHA-256"));
+        assert!(ran.outcome == Outcome::TooLarge || (steps == flood && wrong_digest), "{:?}", ran.outcome);
+    }
+}
+
+#[tokio::test]
+async fn an_end_without_a_report_is_a_crash_with_its_code() {
+    let place = Place::new().await;
+    // The first process of a namespace ignores its own SIGABRT, so abort ends it by a fault instead.
+    for (steps, code) in [("exit 64", 64), ("exit 101", 101), ("abort", 139), ("print {|exit 10", 10)] {
+        let ran = place.run(steps).await;
+        assert_eq!(ran.outcome, Outcome::Crashed { code }, "{steps}");
+        assert_eq!(ran.exit_code, Some(code), "{steps}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_report_counts_although_its_container_does_not_exit() {
+    let place = Place::new().await;
+    let ran = place.run(&format!("{}|hang", report(100))).await;
+    assert_eq!(ran.outcome, Outcome::Reported(filled(100)));
+    assert_eq!(ran.exit_code, Some(137));
+}
+
+#[tokio::test]
+async fn a_container_is_killed_at_the_end_of_its_time() {
+    let place = Place::new().await;
+    let ran = place.run_for("hang", Duration::from_millis(200)).await;
+    assert_eq!(ran.outcome, Outcome::TimedOut);
+    assert_eq!(ran.exit_code, Some(137));
+}
+
+#[tokio::test]
+async fn a_container_is_killed_when_the_caller_asks() {
+    let place = Place::new().await;
+    let waiting = place.waiting().await;
+    let id = waiting.id().to_owned();
+    let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
+    let running = waiting.run("meet|hang", ATTEMPT, LONG, async {
+        let _ = cancelled.await;
+    });
+    let met = async {
+        let listener = place.listener.try_clone().expect("a copy");
+        tokio::task::spawn_blocking(move || listener.accept()).await.expect("no panic").expect("it calls");
+        cancel.send(()).expect("it still runs");
+    };
+    let (ran, ()) = tokio::join!(running, met);
+    assert_eq!(ran.outcome, Outcome::Cancelled);
+    assert!(!place.running(&id).await);
+}
+
+#[tokio::test]
+async fn a_container_that_computes_without_end_dies_although_nobody_looks() {
+    let place = Place::with("obedient", |config| config.timeout = Duration::from_secs(1)).await;
+    let ran = place.run("spin").await;
+    assert_eq!(ran.outcome, Outcome::Crashed { code: 137 });
+}
+
+#[tokio::test]
+async fn a_container_that_eats_its_memory_is_out_of_memory() {
+    let place = Place::new().await;
+    let ran = place.run("eat").await;
+    assert_eq!(ran.outcome, Outcome::OutOfMemory);
+}
+
+#[tokio::test]
+async fn a_container_that_saw_no_job_is_no_attempt() {
+    let place = Place::with("impatient", |_| {}).await;
+    let ran = place.run("exit 0").await;
+    assert_eq!(ran.outcome, Outcome::NoJob);
+    assert_eq!(ran.exit_code, Some(10));
+}
+
+#[tokio::test]
+async fn a_waiting_container_exits_by_itself_when_its_worker_lets_go() {
+    let place = Place::new().await;
+    let waiting = place.waiting().await;
+    let id = waiting.id().to_owned();
+    assert!(place.running(&id).await);
+    drop(waiting);
+    assert_eq!(exit_code(&id).await, 10);
+}
+
+#[tokio::test]
+async fn a_waiting_container_that_dies_is_noticed() {
+    let place = Place::new().await;
+    let mut waiting = place.waiting().await;
+    let id = waiting.id().to_owned();
+    // Asked and dropped, as a loop does that waits for other things too.
+    assert!(futures_util::FutureExt::now_or_never(waiting.died()).is_none());
+    let ((), killed) = tokio::join!(waiting.died(), place.docker.kill(&id));
+    killed.expect("the engine kills");
+    let ran = waiting.run("exit 0", ATTEMPT, LONG, std::future::pending()).await;
+    assert_eq!(ran.outcome, Outcome::Crashed { code: 137 });
+}
+
+#[tokio::test]
+async fn a_job_outlives_its_worker_and_its_log_holds_the_report() {
+    let place = Place::new().await;
+    let waiting = place.waiting().await;
+    let id = waiting.id().to_owned();
+    let steps = format!("meet|{}", report(100_000));
+    let listener = place.listener.try_clone().expect("a copy");
+    let met = tokio::task::spawn_blocking(move || listener.accept());
+    // The conversation is dropped as soon as the container has its job, as if the worker were killed.
+    let mut socket = tokio::select! {
+        _ = waiting.run(&steps, ATTEMPT, LONG, std::future::pending()) => panic!("it waits to be met"),
+        met = met => met.expect("no panic").expect("it calls").0,
+    };
+    assert!(place.running(&id).await);
+    socket.read_exact(&mut [0]).and_then(|()| socket.write_all(b"!")).expect("it listens");
+    assert_eq!(exit_code(&id).await, 0);
+
+    let expected = steps.split_once("print ").expect("a header").1.split('|').next().expect("a header");
+    let mut expected = expected.replace("\\n", "\n").into_bytes();
+    expected.extend(filled(100_000));
+    let log = stdout_of_log(&id).await;
+    let after_ready = &log[log.iter().position(|&byte| byte == b'\n').expect("a ready line") + 1..];
+    assert!(after_ready.starts_with(&expected), "{} bytes in the log", log.len());
+}
+
+#[tokio::test]
+async fn a_job_whose_engine_hangs_up_is_lost_and_killed_when_the_engine_is_back() {
+    let place = Place::new().await;
+    let (ran, running) = hang_up(&place, Proxy::restart).await;
+    assert_eq!(ran.outcome, Outcome::Lost { reason: "the engine hung up under the job".to_owned() });
+    assert!(!running);
+}
+
+#[tokio::test]
+async fn a_job_whose_engine_goes_away_is_lost_and_may_still_run() {
+    let place = Place::new().await;
+    let (ran, running) = hang_up(&place, Proxy::stop).await;
+    assert!(
+        matches!(&ran.outcome, Outcome::Lost { reason } if reason.contains("does not answer")),
+        "{ran:?}"
+    );
+    assert_eq!(ran.exit_code, None);
+    assert!(running);
+}
+
+/// Runs a job over a proxy to which something is done once the container has it.
+async fn hang_up(place: &Place, act: impl FnOnce(&mut Proxy)) -> (Ran, bool) {
+    let mut proxy = Proxy::new(place);
+    let docker = proxy.docker(place);
+    let id = docker.create(&place.request()).await.expect("the engine creates");
+    let waiting = docker.start(&id).await.expect("the puppet is ready");
+    let listener = place.listener.try_clone().expect("a copy");
+    let met = async {
+        let met = tokio::task::spawn_blocking(move || listener.accept()).await;
+        act(&mut proxy);
+        met.expect("no panic").expect("it calls")
+    };
+    let running = waiting.run("meet|hang", ATTEMPT, LONG, std::future::pending());
+    let (ran, _socket) = tokio::join!(running, met);
+    (ran, place.running(&id).await)
+}
+
+#[tokio::test]
+async fn a_container_without_a_proper_ready_line_is_not_ready() {
+    for (mode, expected) in [
+        ("stranger", "the fetcher speaks protocol 2, this worker 1"),
+        ("short-lived", "it ended before its ready line: no space left"),
+    ] {
+        let place = Place::with(mode, |_| {}).await;
+        let id = place.docker.create(&place.request()).await.expect("the engine creates");
+        match place.docker.start(&id).await.map(|_| ()) {
+            Err(SandboxError::NotReady { container, reason }) => {
+                assert_eq!((container, reason.as_str()), (id, expected));
+            }
+            other => panic!("{mode}: {other:?}"),
+        }
+    }
+}
+
+fn client() -> bollard::Docker {
+    bollard::Docker::connect_with_unix_defaults().expect("a socket")
+}
+
+async fn exit_code(id: &str) -> i64 {
+    let client = client().negotiate_version().await.expect("an engine");
+    let end = client.wait_container(id, None::<WaitContainerOptions>).next().await.expect("an end");
+    match end {
+        Ok(end) => end.status_code,
+        Err(bollard::errors::Error::DockerContainerWaitError { code, .. }) => code,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn stdout_of_log(id: &str) -> Vec<u8> {
+    let client = client().negotiate_version().await.expect("an engine");
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(false).build();
+    let mut log = vec![];
+    let mut frames = client.logs(id, Some(options));
+    while let Some(frame) = frames.next().await {
+        if let LogOutput::StdOut { message } = frame.expect("a log") {
+            log.extend_from_slice(&message);
+        }
+    }
+    log
+}

@@ -1,0 +1,175 @@
+//! A place for one test: an installation of its own, a door, and an image whose fetcher does as it is told.
+//!
+//! What a test made is removed when its place is dropped, also after a panic. The images stay: they are named
+//! after the digest of their source and serve every later run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use safeurl::sandbox::docker::Docker;
+use safeurl::sandbox::image;
+use safeurl::sandbox::waiting::DockerWaiting;
+use safeurl::sandbox::{Engine, Network, Ran, Request, Sandbox, SandboxConfig, Waiting};
+use sha2::{Digest, Sha256};
+
+const PUPPET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/puppet/main.rs");
+
+/// The attempt that every job of these tests is.
+pub(crate) const ATTEMPT: &str = "0198c5c0-0000-7000-8000-000000000000/1";
+
+pub(crate) const MIB: u64 = 1024 * 1024;
+
+/// Longer than any of these jobs takes: where it passes the test fails.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) struct Place {
+    pub(crate) docker: Docker,
+    pub(crate) config: SandboxConfig,
+    pub(crate) door: PathBuf,
+    pub(crate) listener: UnixListener,
+    next: AtomicU32,
+}
+
+impl Place {
+    /// A place whose fetcher says it is ready and then does as it is told.
+    pub(crate) async fn new() -> Self {
+        Self::with("obedient", |_| {}).await
+    }
+
+    /// The puppet starts in this mode, in containers changed like this.
+    pub(crate) async fn with(mode: &str, change: impl FnOnce(&mut SandboxConfig)) -> Self {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let mut config = SandboxConfig {
+            docker_host: None,
+            instance: format!("test-{token}"),
+            worker: "tester".to_owned(),
+            image: puppet(mode).await,
+            network: Network::None,
+            runtime: None,
+            memory_bytes: 64 * MIB,
+            cpus: 1.0,
+            pids: 64,
+            timeout: LONG,
+            output_bytes: 9 * MIB,
+        };
+        change(&mut config);
+        let door = std::env::temp_dir().join(format!("safeurl-test-{}", &token[..12]));
+        fs::create_dir(&door).expect("a new folder");
+        let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        allow(&door, 0o711).expect("our own folder");
+        let socket = door.join("gw.sock");
+        let listener = UnixListener::bind(&socket).expect("a short path");
+        allow(&socket, 0o666).expect("our own socket");
+        Self { docker: Docker::new(config.clone()), config, door, listener, next: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn request(&self) -> Request {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        Request {
+            name: format!("safeurl-{}-{n}", self.config.instance),
+            uid: 60600 + std::process::id() % 4000,
+            door: self.door.clone(),
+            role: "fetcher",
+        }
+    }
+
+    pub(crate) async fn waiting(&self) -> DockerWaiting {
+        let id = self.docker.create(&self.request()).await.expect("the engine creates");
+        self.docker.start(&id).await.expect("the puppet is ready")
+    }
+
+    /// One container, one job, its end; and it is dead after that.
+    pub(crate) async fn run(&self, steps: &str) -> Ran {
+        self.run_for(steps, LONG).await
+    }
+
+    pub(crate) async fn run_for(&self, steps: &str, limit: Duration) -> Ran {
+        let waiting = self.waiting().await;
+        let id = waiting.id().to_owned();
+        let ran = waiting.run(steps, ATTEMPT, limit, std::future::pending()).await;
+        assert!(!self.running(&id).await, "{steps} left a running container");
+        ran
+    }
+
+    pub(crate) async fn running(&self, id: &str) -> bool {
+        let found = self.docker.list().await.expect("the engine lists");
+        found.iter().find(|container| container.id == id).expect("nobody removed it").running
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let docker = Docker::new(self.config.clone());
+        // A drop cannot await and may stand inside a runtime, so it gets a thread with one of its own.
+        let clean = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                for container in docker.list().await.unwrap_or_default() {
+                    let _ = docker.remove(&container.id).await;
+                }
+            });
+        });
+        let _ = clean.join();
+        let _ = fs::remove_dir_all(&self.door);
+    }
+}
+
+/// The header line of a report, as the puppet prints it.
+pub(crate) fn header(attempt: &str, bytes: u64, sha256: &str) -> String {
+    format!("{{\"report\":1,\"attempt\":\"{attempt}\",\"bytes\":{bytes},\"sha256\":\"{sha256}\"}}\\n")
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the puppet's `fill` writes.
+pub(crate) fn filled(bytes: u64) -> Vec<u8> {
+    (0..bytes).map(|place| b'a' + (place % 23) as u8).collect()
+}
+
+/// Steps that print a good report of so many bytes.
+pub(crate) fn report(bytes: u64) -> String {
+    format!("print {}|fill {bytes}|print \\n", header(ATTEMPT, bytes, &sha256(&filled(bytes))))
+}
+
+/// Reference of the puppet's image in this mode; built when it is not there. Tests run in processes of their own,
+/// so a lock on a file makes them take turns.
+pub(crate) async fn puppet(mode: &str) -> String {
+    let engine = Engine::new(None);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let turn = fs::File::create(folder.join("puppet.lock")).expect("a folder of ours");
+    turn.lock().expect("a file system with locks");
+    let source = sha256(&fs::read(PUPPET).expect("the puppet's source"));
+    let tag = format!("safeurl-test-puppet:{mode}-{}", &source[..12]);
+    if image::resolve(&engine, Some(&tag)).await.is_err() {
+        let dockerfile = format!(
+            "FROM scratch\nCOPY staged-by-make-image/safeurl-fetcher /safeurl-fetcher\n\
+             LABEL safeurl.test=sandbox safeurl.protocol=1 safeurl.fetcher={source}\n\
+             ENTRYPOINT [\"/safeurl-fetcher\", \"{mode}\"]\n"
+        );
+        let program = compiled(&folder.join(format!("puppet-{}", &source[..12])));
+        image::build(&engine, &tag, &dockerfile, &program).await.expect("the image builds");
+    }
+    tag
+}
+
+/// The puppet as a static program.
+fn compiled(program: &Path) -> Vec<u8> {
+    if !program.exists() {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let status = Command::new(rustc)
+            .args(["--edition=2024", "-Copt-level=1", "-Cstrip=symbols", "-Cpanic=abort"])
+            .args(["-Ctarget-feature=+crt-static", PUPPET, "-o"])
+            .arg(program)
+            .status()
+            .expect("rustc runs");
+        assert!(status.success(), "the puppet does not compile");
+    }
+    fs::read(program).expect("just compiled")
+}

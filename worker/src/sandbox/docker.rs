@@ -1,0 +1,201 @@
+//! The sandbox on a Docker engine.
+//!
+//! Owns the order create, attach, start, ready: attached before started, so that no byte is lost. Refuses to
+//! start a container that the engine made weaker than asked for, and removes nothing unasked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bollard::models::{ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
+    ListContainersOptionsBuilder, StartContainerOptions,
+};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::engine::{CALL, Engine, WORK};
+use super::spec::{self, Cgroup, LABEL_INSTANCE, LABEL_ROLE, LABEL_WORKER, container_spec};
+use super::waiting::DockerWaiting;
+use super::{EngineVersion, Found, Request, Sandbox, SandboxConfig, SandboxError};
+
+/// From the start to the ready line. A fetcher needs milliseconds; a host that swaps needs seconds.
+const READY: Duration = Duration::from_secs(10);
+
+/// Containers being created or started at the same time: beyond this an engine only gets slower.
+const STARTS: usize = 4;
+
+/// Throw-away containers on a Docker engine. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    engine: Engine,
+    config: Arc<SandboxConfig>,
+    starts: Arc<Semaphore>,
+    cgroup: Arc<OnceCell<Cgroup>>,
+    /// A container of this engine was looked at and is protected as asked for.
+    checked: Arc<AtomicBool>,
+}
+
+impl Docker {
+    /// Connects to nothing yet.
+    #[must_use]
+    pub fn new(config: SandboxConfig) -> Self {
+        Self {
+            engine: Engine::new(config.docker_host.as_deref()),
+            config: Arc::new(config),
+            starts: Arc::new(Semaphore::new(STARTS)),
+            cgroup: Arc::default(),
+            checked: Arc::default(),
+        }
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Asked once: control groups do not change under a running kernel.
+    async fn cgroup(&self) -> Result<Cgroup, SandboxError> {
+        let ask = || async { Ok(self.engine.info().await?.cgroup) };
+        self.cgroup.get_or_try_init(ask).await.copied()
+    }
+
+    /// Whether the engine keeps the protections asked for, looked at with the first container.
+    async fn check(&self, asked: &ContainerCreateBody, container: &str) -> Result<(), SandboxError> {
+        if self.checked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let made = self
+            .engine
+            .call("inspect a container", CALL, |client| async move {
+                client.inspect_container(container, None::<InspectContainerOptions>).await
+            })
+            .await?;
+        let weakened = spec::weakened(asked, &made);
+        if !weakened.is_empty() {
+            return Err(SandboxError::Weakened { fields: weakened.join(", ") });
+        }
+        self.checked.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Sandbox for Docker {
+    type Waiting = DockerWaiting;
+
+    async fn engine_id(&self) -> Result<String, SandboxError> {
+        Ok(self.engine.info().await?.id)
+    }
+
+    async fn create(&self, request: &Request) -> Result<String, SandboxError> {
+        let body = container_spec(request, &self.config, self.cgroup().await?);
+        let asked = body.clone();
+        let options = CreateContainerOptionsBuilder::default().name(&request.name).build();
+        let _turn = self.starts.acquire().await;
+        let answer = self
+            .engine
+            .call("create a container", WORK, |client| async move {
+                client.create_container(Some(options), body).await
+            })
+            .await;
+        match answer {
+            Ok(made) => {
+                self.check(&asked, &made.id).await?;
+                Ok(made.id)
+            }
+            Err(SandboxError::Refused { status: 404, .. }) => {
+                Err(SandboxError::ImageMissing { image: self.config.image.clone() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn start(&self, container: &str) -> Result<DockerWaiting, SandboxError> {
+        let turn = self.starts.acquire().await;
+        let begun = Instant::now();
+        let options = AttachContainerOptionsBuilder::default()
+            .stream(true)
+            .stdin(true)
+            .stdout(true)
+            .stderr(true)
+            .logs(false)
+            .build();
+        let streams = self
+            .engine
+            .call("attach to a container", WORK, |client| async move {
+                client.attach_container(container, Some(options)).await
+            })
+            .await?;
+        self.engine
+            .call("start a container", WORK, |client| async move {
+                client.start_container(container, None::<StartContainerOptions>).await
+            })
+            .await?;
+        // The rest is the container's work, not the engine's.
+        drop(turn);
+        let mut waiting =
+            DockerWaiting::new(self.engine.clone(), container, streams, self.config.output_bytes);
+        let ready = timeout(READY, waiting.ready()).await;
+        let reason = match ready {
+            Ok(Ok(())) => {
+                waiting.started(begun.elapsed());
+                return Ok(waiting);
+            }
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("no ready line within {READY:?}"),
+        };
+        Err(SandboxError::NotReady { container: container.to_owned(), reason })
+    }
+
+    async fn kill(&self, container: &str) -> Result<(), SandboxError> {
+        self.engine.kill(container).await
+    }
+
+    async fn remove(&self, container: &str) -> Result<(), SandboxError> {
+        self.engine.remove(container).await
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, SandboxError> {
+        let label = format!("{LABEL_INSTANCE}={}", self.config.instance);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&HashMap::from([("label", vec![label])]))
+            .build();
+        let list = self
+            .engine
+            .call(
+                "list containers",
+                CALL,
+                |client| async move { client.list_containers(Some(options)).await },
+            )
+            .await?;
+        Ok(list.into_iter().map(found).collect())
+    }
+
+    async fn version(&self) -> Result<EngineVersion, SandboxError> {
+        self.engine.version().await
+    }
+}
+
+fn found(summary: ContainerSummary) -> Found {
+    let mut labels = summary.labels.unwrap_or_default();
+    let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    Found {
+        id: summary.id.unwrap_or_default(),
+        name: name.trim_start_matches('/').to_owned(),
+        worker: labels.remove(LABEL_WORKER).unwrap_or_default(),
+        role: labels.remove(LABEL_ROLE).unwrap_or_default(),
+        running: matches!(
+            summary.state,
+            Some(
+                ContainerSummaryStateEnum::RUNNING
+                    | ContainerSummaryStateEnum::PAUSED
+                    | ContainerSummaryStateEnum::RESTARTING
+                    | ContainerSummaryStateEnum::STOPPING
+            )
+        ),
+    }
+}
