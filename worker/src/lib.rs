@@ -6,6 +6,7 @@
 //! with the job's last edge. What a crash leaves behind (a lease, an obligation row, a labelled container, a
 //! folder of sockets) is found by the recovery of any worker of the installation.
 
+pub mod analysis;
 mod db;
 pub mod domain;
 pub mod gateway;

@@ -1,0 +1,65 @@
+//! Judges what a fetch brought back: evidence becomes named facts, rules turn facts into findings, findings
+//! become a score, a state and sentences for a person.
+//!
+//! The rules, the brands and the word lists are data (`config/rules/*.toml`). Everything in here is a pure
+//! function over values that were already parsed: hostile bytes are read in the container, nothing is fetched
+//! or looked up, no clock is read. What the report claims is believed only as far as the ledger agrees, and
+//! what is more than an honest report holds is not looked at.
+
+mod bounded;
+mod brands;
+mod case;
+mod facts;
+mod lists;
+mod names;
+mod reasoning;
+mod rules;
+mod score;
+
+pub use rules::{Rules, RulesError};
+
+use crate::domain::document::Evidence;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::{Engine, Verdict, VerdictState};
+
+use case::Case;
+use facts::Facts;
+
+/// What judges, by version of the program and of the rules.
+#[must_use]
+pub fn engine(rules: &Rules) -> Engine {
+    Engine {
+        name: "safeurl-rules".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules_digest: rules.digest().to_owned(),
+    }
+}
+
+/// The verdict on one finished fetch.
+#[must_use]
+pub fn judge(rules: &Rules, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
+    let report = bounded::bounded(evidence.report);
+    let case = Case::of(rules, Evidence { report: &report, ..evidence }, now);
+    let facts = Facts::of(&case);
+    let fired = rules.fired(&facts);
+    let risk_score = score::risk(&fired, rules.thresholds());
+    let state = score::state(rules.thresholds(), risk_score, &fired);
+    let brands = facts.brands();
+    Verdict {
+        state,
+        risk_score,
+        confidence: score::confidence(rules.thresholds(), state, risk_score, &fired, &case),
+        categories: if state >= VerdictState::Suspicious { score::categories(&fired) } else { Vec::new() },
+        brands,
+        reasoning: reasoning::sentences(state, &fired),
+        findings: fired.iter().map(rules::Fired::finding).collect(),
+        engine: engine(rules),
+    }
+}
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod sample;
