@@ -1,0 +1,252 @@
+//! The settings as the rest of the program gets them: plain values, checked.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use safeurl_egress::Network;
+use safeurl_protocol::Header;
+
+use super::secret::{MaskedUrl, Secret};
+use super::size::ByteSize;
+
+/// All settings. `config/safeurl.toml` says what each means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `[database]`
+    pub database: Database,
+    /// `[queue]`
+    pub queue: Queue,
+    /// `[worker]`
+    pub worker: Worker,
+    /// `[sandbox]`
+    pub sandbox: Sandbox,
+    /// `[gateway]`
+    pub gateway: Gateway,
+    /// `[fetch]`
+    pub fetch: Fetch,
+    /// `[retry]`
+    pub retry: Retry,
+    /// `[analysis]`
+    pub analysis: Analysis,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Where jobs and results are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Database {
+    /// `file:PATH`, a path, or the URL of a remote one.
+    pub url: MaskedUrl,
+    /// Token of a remote one.
+    pub auth_token: Option<Secret>,
+}
+
+/// What hands out the jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// Which kind.
+    pub kind: QueueKind,
+    /// Name in Redis.
+    pub name: String,
+    /// Prefix of the keys in Redis.
+    pub prefix: String,
+    /// Redis as a URL; beats the next three.
+    pub redis_url: Option<MaskedUrl>,
+    /// Redis' host.
+    pub redis_host: Option<String>,
+    /// Redis' port.
+    pub redis_port: u16,
+    /// Redis' password.
+    pub redis_password: Option<Secret>,
+}
+
+/// A kind of queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueKind {
+    /// The database itself.
+    Embedded,
+}
+
+/// The supervisor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worker {
+    /// Scans at once.
+    pub concurrency: u32,
+    /// How long running scans get after the first signal.
+    pub drain_grace: Duration,
+    /// How long an unfinished job without a lease is left to the program it belongs to.
+    pub unleased_after: Duration,
+}
+
+/// The containers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sandbox {
+    /// A reference; `None` is the embedded image.
+    pub image: Option<String>,
+    /// From the hand-over to the kill.
+    pub timeout: Duration,
+    /// Without swap.
+    pub memory: ByteSize,
+    /// In cores.
+    pub cpus: f64,
+    /// Processes and threads.
+    pub pids: u32,
+    /// The container's network.
+    pub network: NetworkMode,
+    /// An OCI runtime; `None` is the engine's default.
+    pub runtime: Option<String>,
+    /// The largest report.
+    pub output_cap: ByteSize,
+    /// `unix:///path` or `tcp://host:port`.
+    pub docker_host: String,
+    /// Absolute; short enough for a socket's path.
+    pub run_dir: PathBuf,
+}
+
+/// What network a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// None: the gateway's socket is the only way out.
+    None,
+    /// One of the engine's; the fetcher alone keeps to the address rules.
+    Bridge,
+}
+
+/// The way out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    /// Reachable although the rules deny them.
+    pub allow_networks: Vec<Network>,
+    /// Name servers; empty means those of `/etc/resolv.conf`.
+    pub resolvers: Vec<SocketAddr>,
+    /// Names with fixed addresses, in small letters.
+    pub hosts: BTreeMap<String, IpAddr>,
+    /// What becomes of addresses that carry an IPv4 one for a translator.
+    pub nat64: Nat64,
+    /// For one name.
+    pub dns_timeout: Duration,
+    /// For one connection.
+    pub connect_timeout: Duration,
+    /// Connections of one attempt.
+    pub max_connections: u32,
+    /// Bytes towards the container in one attempt.
+    pub bytes_in: ByteSize,
+    /// Bytes towards the web in one attempt.
+    pub bytes_out: ByteSize,
+}
+
+/// What becomes of `64:ff9b::/96`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nat64 {
+    /// Refused.
+    Deny,
+    /// Judged by the IPv4 address inside.
+    Recheck,
+}
+
+/// The requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fetch {
+    /// Value of the User-Agent header.
+    pub user_agent: String,
+    /// How many are followed.
+    pub max_redirects: u32,
+    /// Bytes of a page that are kept.
+    pub body_cap: ByteSize,
+    /// Extra headers, to the submitted origin only. No name stands there twice.
+    pub headers: Vec<Header>,
+}
+
+/// Trying again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts at one job.
+    pub max_attempts: u32,
+}
+
+/// The judgement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analysis {
+    /// For one report.
+    pub timeout: Duration,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// Their form.
+    pub format: LogFormat,
+    /// The least urgent that is written.
+    pub level: Level,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// How urgent a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A person must act.
+    Error,
+    /// Something is off, work goes on.
+    Warn,
+    /// What happens.
+    Info,
+    /// Why it happens.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl Settings {
+    /// What is odd and yet no error; a worker says it once.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        let redis = self.queue.redis_url.is_some() || self.queue.redis_host.is_some();
+        match self.queue.kind {
+            QueueKind::Embedded if redis => notices.push(
+                "Redis is configured, but this build has the embedded queue alone: jobs are taken from the database, \
+                 what stands in Redis is left alone"
+                    .to_owned(),
+            ),
+            QueueKind::Embedded => {}
+        }
+        if self.sandbox.network == NetworkMode::Bridge {
+            notices.push(
+                "sandbox.network is \"bridge\": a fetcher that was taken over reaches everything the container \
+                 network reaches"
+                    .to_owned(),
+            );
+        }
+        if self.worker.drain_grace < self.sandbox.timeout {
+            notices.push(
+                "worker.drain_grace is shorter than sandbox.timeout: a drain may cut healthy scans off"
+                    .to_owned(),
+            );
+        }
+        notices
+    }
+}
