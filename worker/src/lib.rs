@@ -13,4 +13,6 @@ pub mod domain;
 pub mod gateway;
 pub mod queue;
 pub mod sandbox;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,125 @@
+//! Log lines: one place that sets them up.
+//!
+//! They go to stderr, as text or one JSON object a line with the dotted fields (`scan.id`, `duration_ms`) beside the
+//! message. The level is that of safeurl's own lines; libraries stay one step quieter, because their chatter tells an
+//! operator nothing.
+
+use std::io::{self, IsTerminal};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::{Level, Log, LogFormat};
+
+/// From here on lines are written. A process does this once.
+///
+/// # Errors
+/// When it was done before.
+pub fn init(log: &Log) -> Result<(), TryInitError> {
+    let colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    lines(log, colour, io::stderr).try_init()
+}
+
+fn lines<W>(log: &Log, colour: bool, to: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(to).with_target(false);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(colour).boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter(log.level)))
+}
+
+fn filter(level: Level) -> Targets {
+    let (ours, theirs) = match level {
+        Level::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
+        Level::Warn => (LevelFilter::WARN, LevelFilter::WARN),
+        Level::Info => (LevelFilter::INFO, LevelFilter::WARN),
+        Level::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
+        Level::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG),
+    };
+    Targets::new().with_default(theirs).with_target("safeurl", ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no writer panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(format: LogFormat, log: impl FnOnce()) -> String {
+        let memory = Memory::default();
+        let to = memory.clone();
+        let lines = lines(&Log { format, level: Level::Info }, false, move || to.clone());
+        tracing::subscriber::with_default(lines, log);
+        let bytes = memory.0.lock().expect("no writer panics").clone();
+        String::from_utf8(bytes).expect("lines are UTF-8")
+    }
+
+    #[test]
+    fn a_json_line_is_one_object_with_its_fields_beside_the_message() {
+        let line = written(LogFormat::Json, || {
+            tracing::info!(scan.id = "s1", duration_ms = 7, "completed");
+            tracing::debug!("not at this level");
+        });
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let line: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+        for (field, value) in [
+            ("message", serde_json::json!("completed")),
+            ("level", serde_json::json!("INFO")),
+            ("scan.id", serde_json::json!("s1")),
+            ("duration_ms", serde_json::json!(7)),
+        ] {
+            assert_eq!(line[field], value, "{field} of {line}");
+        }
+    }
+
+    #[test]
+    fn a_text_line_stays_one_line_whatever_a_page_sent() {
+        let title = "x\u{1b}[2J\ny";
+        let line = written(LogFormat::Text, || tracing::info!(target: "safeurl", ?title, "seen"));
+        assert_eq!(line.lines().count(), 1, "{line:?}");
+        assert!(!line.contains('\u{1b}') && line.contains("seen"), "{line:?}");
+    }
+
+    #[test]
+    fn libraries_are_quieter_than_we_are() {
+        for (level, ours, theirs) in [
+            (Level::Error, tracing::Level::ERROR, tracing::Level::ERROR),
+            (Level::Info, tracing::Level::INFO, tracing::Level::WARN),
+            (Level::Trace, tracing::Level::TRACE, tracing::Level::DEBUG),
+        ] {
+            let filter = filter(level);
+            for target in ["safeurl", "safeurl::gateway::process"] {
+                assert!(filter.would_enable(target, &ours), "{target} at {level:?}");
+            }
+            assert!(filter.would_enable("hickory_proto", &theirs), "{level:?}");
+            let quieter = theirs == ours || !filter.would_enable("hickory_proto", &ours);
+            assert!(quieter, "{level:?}");
+        }
+    }
+}
