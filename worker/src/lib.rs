@@ -15,4 +15,5 @@ pub mod queue;
 pub mod sandbox;
 pub mod shutdown;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;

@@ -1,0 +1,223 @@
+//! Takes due jobs, runs each in a container of its own, and moves it on.
+//!
+//! One task decides: the `event_loop`. It hears that rows are due, that attempts have claimed or
+//! ended, that leases were renewed or lost, that engine, gateway or database fell silent, and that a person wants
+//! the worker to stop; `slots` owns the counters. Each attempt is a task of the loop's own `JoinSet`, so none
+//! outlives it. What a crash leaves behind (a lease, an obligation row, a labelled container, a socket's folder)
+//! is found by `recovery`, in any worker.
+
+mod attempt;
+mod ending;
+mod event_loop;
+mod invocation;
+mod judge;
+mod progress;
+mod recovery;
+mod retry;
+mod rows;
+mod setup;
+mod slots;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+pub use attempt::{Effect, End, Known, plan};
+pub use ending::{Ending, Watched, decide};
+pub use progress::Progress;
+pub use retry::{after_failure, trouble_backoff};
+pub use setup::{Config, EngineFacts};
+
+use crate::analysis::Rules;
+use crate::domain::scan::{ScanId, WorkerId};
+use crate::domain::state::State;
+use crate::domain::timestamp::Timestamp;
+use crate::gateway::{Gateway, GatewayConfig, GatewayError};
+use crate::queue::EmbeddedQueue;
+use crate::sandbox::Sandbox;
+use crate::shutdown::Shutdown;
+use crate::store::{JobFilter, Store, StoreError, WorkerRow};
+use attempt::runner::chain;
+use event_loop::Loop;
+use progress::{Note, Notes};
+
+/// The clock of this machine. Leases go by the database's clock; this one is for documents.
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What a supervisor is made of.
+pub struct Parts<S: Sandbox> {
+    /// Jobs and results.
+    pub store: Store,
+    /// Containers.
+    pub sandbox: S,
+    /// How to start the gateway. Its folder of sockets is set to one below `run_base`.
+    pub gateway: GatewayConfig,
+    /// The analysis.
+    pub rules: Rules,
+    /// Limits and facts.
+    pub config: Config,
+    /// This process.
+    pub worker: WorkerId,
+    /// Folder that holds one folder of gateway sockets per worker.
+    pub run_base: PathBuf,
+    /// Take only rows reserved for this worker.
+    pub reserved_only: bool,
+}
+
+/// What every attempt needs.
+struct Shared<S: Sandbox> {
+    store: Store,
+    queue: EmbeddedQueue,
+    sandbox: S,
+    gateway: Mutex<Gateway>,
+    rules: Arc<Rules>,
+    config: Config,
+    worker: WorkerId,
+    run_dir: PathBuf,
+    notes: Notes,
+    watchers: mpsc::UnboundedSender<Progress>,
+    /// Names of containers that no attempt will remove any more, each with the job that may still need it.
+    left: Mutex<HashMap<String, Option<ScanId>>>,
+}
+
+impl<S: Sandbox> Shared<S> {
+    /// Says who this worker is; with it comes the first heartbeat.
+    async fn register(&self) -> Result<(), StoreError> {
+        let row = WorkerRow {
+            id: self.worker.clone(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine_id: self.config.engine.id.clone(),
+            slots: u32::try_from(self.config.slots).unwrap_or(u32::MAX),
+        };
+        self.store.register(&row).await
+    }
+
+    /// Leaves a container to recovery, which removes it once the job's row does not need it any more.
+    fn leave(&self, name: &str, job: Option<&ScanId>) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.insert(name.to_owned(), job.cloned());
+    }
+
+    fn left(&self) -> HashMap<String, Option<ScanId>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget_left(&self, name: &str) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Whether no container of this worker is or may be there, and no job is held by it.
+    async fn holds_nothing(&self) -> Result<bool, StoreError> {
+        let containers = self.store.containers(&self.config.engine.id).await?;
+        let states = vec![State::Fetching, State::Analyzing];
+        let at_work = self.store.jobs(JobFilter { states, user: None, limit: u32::MAX }).await?;
+        Ok(containers.iter().all(|row| row.obligation.worker != self.worker)
+            && at_work.iter().all(|job| job.lease_owner.as_ref() != Some(&self.worker)))
+    }
+
+    fn gateway(&self) -> Gateway {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who does not listen any more misses nothing that is not in the database.
+    fn progress(&self, progress: Progress) {
+        let _ = self.watchers.send(progress);
+    }
+}
+
+/// Why a supervisor cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("registering the worker")]
+    Store(#[from] StoreError),
+    /// The gateway.
+    #[error("starting the egress gateway")]
+    Gateway(#[from] GatewayError),
+}
+
+/// How a supervisor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Attempts were killed and their jobs given back.
+    pub aborted: bool,
+}
+
+/// A supervisor ready to run.
+pub struct Supervisor<S: Sandbox> {
+    shared: Arc<Shared<S>>,
+    gateway_config: GatewayConfig,
+    run_base: PathBuf,
+    notes: mpsc::UnboundedReceiver<Note>,
+}
+
+impl<S: Sandbox> Supervisor<S> {
+    /// Registers the worker and starts its gateway. The receiver hears where scans have come to.
+    ///
+    /// # Errors
+    /// [`StartError`] when database or gateway do not do their part.
+    pub async fn start(parts: Parts<S>) -> Result<(Self, mpsc::UnboundedReceiver<Progress>), StartError> {
+        let run_dir = recovery::run_dir(&parts.run_base, &parts.worker);
+        let gateway_config = GatewayConfig { run_dir: run_dir.clone(), ..parts.gateway };
+        let gateway = Gateway::spawn(gateway_config.clone()).await?;
+        let queue = EmbeddedQueue::new(parts.store.clone(), parts.worker.clone(), parts.reserved_only);
+        let (notes, notes_receiver) = Notes::channel();
+        let (watchers, progress) = mpsc::unbounded_channel();
+        let shared = Shared {
+            store: parts.store,
+            queue,
+            sandbox: parts.sandbox,
+            gateway: Mutex::new(gateway),
+            rules: Arc::new(parts.rules),
+            config: parts.config,
+            worker: parts.worker,
+            run_dir,
+            notes,
+            watchers,
+            left: Mutex::default(),
+        };
+        shared.register().await?;
+        let supervisor = Self {
+            shared: Arc::new(shared),
+            gateway_config,
+            run_base: parts.run_base,
+            notes: notes_receiver,
+        };
+        Ok((supervisor, progress))
+    }
+
+    /// Works until `shutdown` says to stop and every attempt has ended.
+    pub async fn run(self, shutdown: Shutdown) -> Finished {
+        let Self { shared, gateway_config, run_base, notes } = self;
+        let finished =
+            Loop::new(Arc::clone(&shared), gateway_config, run_base.clone()).run(shutdown, notes).await;
+        recovery::reap(&shared).await;
+        shared.gateway().shutdown().await;
+        // As long as a container is written down or a job held, the worker's row (which engine it is on) and the ledgers
+        // are needed. Once the heartbeat is old, others see to all of it.
+        match shared.holds_nothing().await {
+            Ok(true) => recovery::remove_run_dir(&shared.run_dir),
+            Ok(false) => {
+                warn!("containers or jobs of this worker are left to the next one");
+                return finished;
+            }
+            Err(error) => {
+                warn!(error = chain(&error), "whether anything is left is not known; the next worker looks");
+                return finished;
+            }
+        }
+        if let Err(error) = shared.store.retire(&shared.worker).await {
+            warn!(error = chain(&error), "the worker's row stays until its heartbeat is old");
+        }
+        finished
+    }
+}

@@ -1,0 +1,215 @@
+//! From an ending to a settled row and a removed container.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::{Order, Runner, Step, Told, chain, logged};
+use crate::domain::failure::{Failure, FailureClass, FailureStage};
+use crate::domain::scan::{Job, Lease};
+use crate::domain::state::{Event, Transition, step};
+use crate::sandbox::Sandbox;
+use crate::store::{Advanced, Rows, SettleError, Settled};
+use crate::supervisor::attempt::Known;
+use crate::supervisor::ending::Ending;
+use crate::supervisor::progress::Progress;
+use crate::supervisor::retry::{after_failure, jitter, trouble_backoff};
+use crate::supervisor::rows::{self, Account};
+use crate::supervisor::{Shared, judge};
+
+impl<S: Sandbox> Runner<S> {
+    pub(super) async fn advance(&mut self) -> Step {
+        let Some(work) = &mut self.work else { return Some(Known::LeaseLost) };
+        let mut failures = 0;
+        while let Some(lease) = work.lease.take() {
+            let Ok(transition) = step(lease.job().state, Event::Accept) else {
+                return Some(Known::LeaseLost);
+            };
+            let told = Told::of(&transition);
+            match self.shared.store.advance(lease, transition).await {
+                Ok(Advanced::Held(lease)) => {
+                    work.job = lease.job().clone();
+                    work.lease = Some(lease);
+                    logged(&work.job, &told);
+                    self.shared.progress(Progress::Analyzing(work.job.id.clone()));
+                    return None;
+                }
+                Ok(Advanced::Conflict) => return Some(Known::LeaseLost),
+                Err(SettleError { lease, error }) => {
+                    failures += 1;
+                    database_silent(failures, &work.job, &error);
+                    work.lease = Some(*lease);
+                    if !again(&self.orders, failures).await {
+                        return Some(Known::LeaseLost);
+                    }
+                }
+            }
+        }
+        Some(Known::LeaseLost)
+    }
+
+    pub(super) async fn judge(&mut self) -> Step {
+        let Some(work) = &mut self.work else { return Some(Known::LeaseLost) };
+        let Some(Ending::Report(report)) = &work.ending else { return Some(Known::LeaseLost) };
+        let report = report.clone();
+        let rules = Arc::clone(&self.shared.rules);
+        let limit = self.shared.config.analysis_timeout;
+        let judged =
+            judge::within(limit, rules, work.target.clone(), report.clone(), work.ledger.clone()).await;
+        match judged {
+            Ok(verdict) => {
+                work.verdict = Some(verdict);
+                None
+            }
+            Err(failure) => {
+                let ending = Ending::Failure { failure, report: Some(report) };
+                let end = ending.end();
+                work.ending = Some(ending);
+                Some(Known::Ended(end))
+            }
+        }
+    }
+
+    pub(super) async fn settle(&mut self) -> Step {
+        let facts = self.facts();
+        let Some(work) = &mut self.work else { return Some(Known::LeaseLost) };
+        let (Some(lease), Some(ending)) = (work.lease.take(), work.ending.take()) else {
+            return Some(Known::LeaseLost);
+        };
+        let event = match &ending {
+            Ending::Report(_) => Event::Complete,
+            Ending::Failure { failure, .. } => after_failure(&work.job, failure.clone(), jitter()),
+            Ending::Cancelled => Event::Fail(cancelled()),
+            Ending::Aborted => Event::Release,
+        };
+        let Ok(transition) = step(work.job.state, event) else { return Some(Known::LeaseLost) };
+        let account = Account {
+            job: &work.job,
+            target: &work.target,
+            terms: &work.terms,
+            ledger: &work.ledger,
+            ending: &ending,
+            verdict: work.verdict.as_ref(),
+            stderr_tail: &work.stderr_tail,
+            facts,
+        };
+        let rows = rows::of_attempt(&self.shared, account, &transition);
+        let (to, told) = (transition.to(), Told::of(&transition));
+        match settle_until_answered(&self.shared, &self.orders, lease, transition, rows).await {
+            Settled::Done { .. } => {
+                logged(&work.job, &told);
+                self.shared.progress(if to.is_final() {
+                    Progress::Ended(work.job.id.clone(), to)
+                } else {
+                    Progress::Queued(work.job.id.clone())
+                });
+                None
+            }
+            Settled::Cancelled(lease) => {
+                work.lease = Some(lease);
+                work.ending = Some(Ending::Cancelled);
+                Some(Known::Ended(Ending::Cancelled.end()))
+            }
+            Settled::Conflict => Some(Known::LeaseLost),
+        }
+    }
+
+    /// The job was claimed and not handed over: it goes back as if it had not been claimed.
+    pub(super) async fn release(&mut self) -> Step {
+        let Some(work) = &mut self.work else { return None };
+        let Some(lease) = work.lease.take() else { return Some(Known::LeaseLost) };
+        let Ok(transition) = step(work.job.state, Event::Release) else { return Some(Known::LeaseLost) };
+        let told = Told::of(&transition);
+        match settle_until_answered(&self.shared, &self.orders, lease, transition, Rows::default()).await {
+            Settled::Done { .. } => {
+                logged(&work.job, &told);
+                self.shared.progress(Progress::Queued(work.job.id.clone()));
+                None
+            }
+            Settled::Cancelled(lease) => {
+                work.lease = Some(lease);
+                work.ending = Some(Ending::Cancelled);
+                Some(Known::Ended(Ending::Cancelled.end()))
+            }
+            Settled::Conflict => Some(Known::LeaseLost),
+        }
+    }
+
+    /// What cannot be removed now is found by the reaper: its obligation stays.
+    pub(super) async fn remove(&mut self) -> Step {
+        drop(self.waiting.take());
+        // Without a user id nothing was to be created.
+        self.uid?;
+        // Without an id the create may still have reached the engine: the name finds it.
+        let handle = self.container.clone().unwrap_or_else(|| self.name.clone());
+        match self.shared.sandbox.remove(&handle).await {
+            Ok(()) => {
+                if let Err(error) = self.shared.store.container_gone(&self.name).await {
+                    warn!(
+                        container.name = self.name,
+                        error = chain(&error),
+                        "a removed container stays written down"
+                    );
+                }
+            }
+            Err(error) => {
+                self.shared.leave(&self.name, self.work.as_ref().map(|work| &work.job.id));
+                warn!(container.name = self.name, error = chain(&error), "a container is left to the reaper");
+            }
+        }
+        None
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(FailureClass::Cancelled, FailureStage::Fetch, "the scan was cancelled")
+}
+
+/// Writes an edge for as long as it takes: an attempt does not fail because the database was busy. Who took the
+/// job over meanwhile makes it a conflict, and so does giving up: whoever takes it over then goes on.
+pub(super) async fn settle_until_answered<S: Sandbox>(
+    shared: &Shared<S>,
+    orders: &watch::Receiver<Order>,
+    mut lease: Lease,
+    transition: Transition,
+    rows: Rows,
+) -> Settled {
+    let mut failures = 0;
+    loop {
+        match shared.store.settle(lease, transition.clone(), rows.clone()).await {
+            Ok(settled) => return settled,
+            Err(SettleError { lease: kept, error }) => {
+                failures += 1;
+                database_silent(failures, kept.job(), &error);
+                lease = *kept;
+                if !again(orders, failures).await {
+                    return Settled::Conflict;
+                }
+            }
+        }
+    }
+}
+
+/// Waits before something is tried again that must succeed before the attempt can go on. `false` when there is no
+/// point in it any more: the job is somebody else's, or this worker has to end.
+pub(super) async fn again(orders: &watch::Receiver<Order>, failures: u32) -> bool {
+    const TRIES_AT_ABORT: u32 = 3;
+    let mut orders = orders.clone();
+    let order = *orders.borrow_and_update();
+    if order == Order::LeaseLost || order == Order::Abort && failures > TRIES_AT_ABORT {
+        return false;
+    }
+    tokio::select! {
+        Ok(()) = orders.changed() => {}
+        () = sleep(trouble_backoff(failures)) => {}
+    }
+    true
+}
+
+fn database_silent(failures: u32, job: &Job, error: &(dyn std::error::Error + 'static)) {
+    if failures == 1 {
+        warn!(scan.id = %job.id, error = chain(error), "the database does not take a write; trying again");
+    }
+}

@@ -1,0 +1,53 @@
+//! What the supervisor tells: attempts to its loop, and the loop to whoever watches.
+
+use tokio::sync::mpsc;
+
+use crate::domain::scan::ScanId;
+use crate::domain::state::State;
+
+/// Where a scan has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A container works on it.
+    Fetching(ScanId),
+    /// Its report is being judged.
+    Analyzing(ScanId),
+    /// It waits again.
+    Queued(ScanId),
+    /// It ended.
+    Ended(ScanId, State),
+    /// No scan can be started.
+    Trouble {
+        /// Why.
+        reason: String,
+        /// Waiting may cure it; else only a person can.
+        passing: bool,
+    },
+}
+
+/// From an attempt to the loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Note {
+    /// The attempt with this number holds this job now.
+    Claimed {
+        /// Number of the attempt within this process.
+        attempt: u64,
+        /// The job.
+        job: ScanId,
+    },
+}
+
+/// The sending side of [`Note`]s. A loop that is gone reads nothing, and nothing depends on it.
+#[derive(Debug, Clone)]
+pub(super) struct Notes(mpsc::UnboundedSender<Note>);
+
+impl Notes {
+    pub(super) fn channel() -> (Self, mpsc::UnboundedReceiver<Note>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    pub(super) fn send(&self, note: Note) {
+        let _ = self.0.send(note);
+    }
+}

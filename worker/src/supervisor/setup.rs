@@ -1,0 +1,61 @@
+//! What the supervisor is told once, at its start.
+
+use std::time::Duration;
+
+use safeurl_protocol::{Bridge, Header};
+
+use crate::domain::document::Limits;
+use crate::gateway::Budgets;
+use crate::sandbox::Network;
+
+/// Settings of the supervisor, already validated.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Scans at the same time.
+    pub slots: usize,
+    /// The longest job timeout; a row may ask for less.
+    pub timeout: Duration,
+    /// Redirects followed at most; a row may ask for fewer.
+    pub max_redirects: u32,
+    /// User-Agent of rows that name none.
+    pub user_agent: String,
+    /// Headers of every scan, sent to the submitted origin only.
+    pub headers: Vec<Header>,
+    /// Bytes of decoded body kept.
+    pub body_cap: u64,
+    /// Bytes of report accepted.
+    pub output_cap: u64,
+    /// Whether containers have a network card.
+    pub network: Network,
+    /// Address rules of fetchers with a network card.
+    pub bridge: Bridge,
+    /// Budgets of an attempt; deadline and hosts are set for each.
+    pub budgets: Budgets,
+    /// Time for the analysis of one report.
+    pub analysis_timeout: Duration,
+    /// Time for running scans to end after the first signal.
+    pub drain_grace: Duration,
+    /// Age at which a FETCHING or ANALYZING row without a lease is taken.
+    pub unleased_after: Duration,
+    /// Limits of a container, for the document.
+    pub limits: Limits,
+    /// Engine, runtime and image, for the document.
+    pub engine: EngineFacts,
+}
+
+/// Where containers run and from what, as the document shows it.
+#[derive(Debug, Clone, Default)]
+pub struct EngineFacts {
+    /// Id of the engine, which rows of containers and workers carry.
+    pub id: String,
+    /// Name and version of the engine.
+    pub engine: String,
+    /// OCI runtime, when one is named.
+    pub runtime: Option<String>,
+    /// Reference of the image.
+    pub image: String,
+    /// Its digest.
+    pub image_digest: String,
+    /// `none` or `bridge`.
+    pub network: String,
+}
