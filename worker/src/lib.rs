@@ -7,6 +7,7 @@
 //! folder of sockets) is found by the recovery of any worker of the installation.
 
 pub mod analysis;
+pub mod cli;
 pub mod config;
 mod db;
 pub mod domain;

@@ -1,0 +1,160 @@
+//! Puts a supervisor together out of the settings: engine, image, gateway, analysis.
+//!
+//! Everything that can be wrong is found here, before the first job is taken.
+
+use anyhow::Context as _;
+use safeurl_protocol::Bridge;
+
+use super::image as image_command;
+use super::problem::Annotate as _;
+use crate::analysis::Rules;
+use crate::config::{Nat64, NetworkMode, Settings};
+use crate::domain::document::Limits;
+use crate::domain::scan::WorkerId;
+use crate::gateway::{Budgets, GatewayConfig};
+use crate::sandbox::engine::EngineInfo;
+use crate::sandbox::image::{self, Image, ImageError};
+use crate::sandbox::{Docker, Network, SandboxConfig};
+use crate::store::{DbConfig, Store};
+use crate::supervisor::{Config, EngineFacts, Parts};
+
+/// How long one attempt may keep connections open beyond its timeout: the time to close them in order.
+const CONCURRENT_CONNECTIONS: u32 = 8;
+
+/// The engine's answer and the image, checked.
+pub(super) async fn engine_and_image(settings: &Settings) -> anyhow::Result<(EngineInfo, Image)> {
+    let engine = image_command::engine(settings);
+    let info = engine.info().await.hint(image_command::ENGINE_HINT)?;
+    let image = match image::resolve(&engine, settings.sandbox.image.as_deref()).await {
+        // The image of this very program is made when it is first needed.
+        Err(ImageError::Missing { .. }) if settings.sandbox.image.is_none() => {
+            image::build_embedded(&engine).await
+        }
+        resolved => resolved,
+    };
+    let named = settings.sandbox.image.is_some();
+    Ok((info, image.or_else(|error| image_command::explain(error, named))?))
+}
+
+/// Everything a supervisor is made of.
+pub(super) async fn parts(
+    settings: &Settings,
+    store: Store,
+    worker: WorkerId,
+    reserved_only: bool,
+) -> anyhow::Result<Parts<Docker>> {
+    let (info, image) = engine_and_image(settings).await?;
+    let instance = store.instance().await?;
+    let network = match settings.sandbox.network {
+        NetworkMode::None => Network::None,
+        NetworkMode::Bridge => Network::Bridge,
+    };
+    let sandbox = Docker::new(SandboxConfig {
+        docker_host: Some(settings.sandbox.docker_host.clone()),
+        instance,
+        worker: worker.as_str().to_owned(),
+        image: image.id.clone(),
+        network,
+        runtime: settings.sandbox.runtime.clone(),
+        memory_bytes: settings.sandbox.memory.as_u64(),
+        cpus: settings.sandbox.cpus,
+        pids: u64::from(settings.sandbox.pids),
+        timeout: settings.sandbox.timeout,
+        output_bytes: settings.sandbox.output_cap.as_u64(),
+    });
+    Ok(Parts {
+        store,
+        sandbox,
+        gateway: gateway(settings)?,
+        rules: Rules::embedded(),
+        config: supervisor(settings, network, &info, &image),
+        worker,
+        run_base: settings.sandbox.run_dir.clone(),
+        reserved_only,
+    })
+}
+
+fn supervisor(settings: &Settings, network: Network, info: &EngineInfo, image: &Image) -> Config {
+    let gateway = &settings.gateway;
+    Config {
+        slots: settings.worker.concurrency as usize,
+        timeout: settings.sandbox.timeout,
+        max_redirects: settings.fetch.max_redirects,
+        user_agent: settings.fetch.user_agent.clone(),
+        headers: settings.fetch.headers.clone(),
+        body_cap: settings.fetch.body_cap.as_u64(),
+        output_cap: settings.sandbox.output_cap.as_u64(),
+        network,
+        bridge: Bridge {
+            allow_networks: gateway.allow_networks.iter().map(ToString::to_string).collect(),
+            hosts: gateway.hosts.iter().map(|(name, address)| (name.clone(), address.to_string())).collect(),
+            resolvers: gateway.resolvers.iter().map(ToString::to_string).collect(),
+            nat64_recheck: nat64_recheck(gateway.nat64),
+        },
+        budgets: Budgets {
+            deadline_ms: 0,
+            max_hosts: 0,
+            max_connections: gateway.max_connections,
+            max_concurrent: CONCURRENT_CONNECTIONS,
+            bytes_in: gateway.bytes_in.as_u64(),
+            bytes_out: gateway.bytes_out.as_u64(),
+        },
+        analysis_timeout: settings.analysis.timeout,
+        drain_grace: settings.worker.drain_grace,
+        unleased_after: settings.worker.unleased_after,
+        limits: Limits {
+            memory_bytes: settings.sandbox.memory.as_u64(),
+            cpus: settings.sandbox.cpus,
+            pids: u64::from(settings.sandbox.pids),
+            timeout_ms: 0,
+            output_bytes: settings.sandbox.output_cap.as_u64(),
+        },
+        engine: EngineFacts {
+            id: info.id.clone(),
+            engine: format!("docker {}", info.version),
+            runtime: settings.sandbox.runtime.clone().or_else(|| Some(info.default_runtime.clone())),
+            image: image.reference.clone(),
+            image_digest: image.id.clone(),
+            network: match network {
+                Network::None => "none".to_owned(),
+                Network::Bridge => "bridge".to_owned(),
+            },
+        },
+    }
+}
+
+/// Which database.
+#[must_use]
+pub(super) fn database(settings: &Settings) -> DbConfig {
+    DbConfig {
+        url: settings.database.url.expose().to_owned(),
+        auth_token: settings.database.auth_token.as_ref().map(|token| token.expose().to_owned()),
+    }
+}
+
+/// What the gateway's process is told; it runs this very program.
+///
+/// # Errors
+/// When the program cannot be found again.
+pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewayConfig> {
+    let gateway = &settings.gateway;
+    Ok(GatewayConfig {
+        program: std::env::current_exe().context("cannot find this program again")?,
+        run_dir: settings.sandbox.run_dir.clone(),
+        allow_networks: gateway.allow_networks.clone(),
+        nat64_recheck: nat64_recheck(gateway.nat64),
+        resolvers: gateway.resolvers.clone(),
+        hosts: gateway.hosts.clone(),
+        dns_timeout: gateway.dns_timeout,
+        connect_timeout: gateway.connect_timeout,
+    })
+}
+
+/// Whether an address that carries an IPv4 one for a translator is judged by that one.
+#[must_use]
+pub(super) const fn nat64_recheck(nat64: Nat64) -> bool {
+    match nat64 {
+        Nat64::Deny => false,
+        Nat64::Recheck => true,
+    }
+}

@@ -1,0 +1,217 @@
+//! `safeurl doctor`: what is needed, tried out.
+
+use serde::Serialize;
+
+use super::assemble;
+use super::exit::Exit;
+use super::image::engine;
+use super::output::{Output, plain};
+use super::settings::SettingsArgs;
+use crate::config::Settings;
+use crate::gateway::Gateway;
+use crate::sandbox::engine::EngineInfo;
+use crate::sandbox::{Engine, image};
+use crate::store::{DbError, OpenMode, Schema, Store, StoreError};
+
+/// Check everything a scan needs, and say what to do about what is missing
+///
+/// Ends with 1 when a check failed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  safeurl doctor
+  safeurl doctor --json | jq '.checks[] | select(.ok | not)'")]
+pub struct Args {
+    /// One compact JSON document: {"checks": [{"name", "ok", "tried", "saw", "hint"}]}
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+#[derive(Serialize)]
+struct Report {
+    checks: Vec<Check>,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    tried: String,
+    saw: String,
+    hint: Option<String>,
+}
+
+impl Check {
+    fn passed(name: &'static str, tried: impl Into<String>, saw: impl Into<String>) -> Self {
+        Self { name, ok: true, tried: tried.into(), saw: saw.into(), hint: None }
+    }
+
+    fn failed(
+        name: &'static str,
+        tried: impl Into<String>,
+        saw: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self { name, ok: false, tried: tried.into(), saw: saw.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Whatever is wrong with the settings. What is wrong with the rest is the report.
+pub async fn run(args: Args) -> anyhow::Result<Exit> {
+    let (settings, _) = args.settings.load()?;
+    let engine = engine(&settings);
+    let mut checks = vec![answers(&engine).await];
+    if checks[0].ok {
+        match engine.info().await {
+            Ok(info) => checks.extend([limits(&info), seccomp(&info), runtime(&settings, &info)]),
+            Err(error) => checks.push(Check::failed(
+                "limits",
+                "ask the engine what it can do",
+                chain(&error),
+                "look into its log",
+            )),
+        }
+        checks.push(fetcher(&settings, &engine).await);
+    }
+    checks.push(rows(&settings).await);
+    checks.push(way_out(&settings).await);
+    let all_well = checks.iter().all(|check| check.ok);
+    let mut output = Output::stdout();
+    if args.json {
+        output.json(&Report { checks })?;
+    } else {
+        for check in &checks {
+            let word = if check.ok { "ok    " } else { "FAILED" };
+            output.line(&format!(
+                "{word}  {:<9} {}: {}",
+                check.name,
+                plain(&check.tried),
+                plain(&check.saw)
+            ))?;
+            if let Some(hint) = &check.hint {
+                output.line(&format!("        hint: {}", plain(hint)))?;
+            }
+        }
+    }
+    Ok(if all_well { Exit::Done } else { Exit::Failed })
+}
+
+async fn answers(engine: &Engine) -> Check {
+    let tried = format!("ask {} for its version", engine.host());
+    match engine.version().await {
+        Ok(version) => Check::passed("engine", tried, format!("{}, API {}", version.engine, version.api)),
+        Err(error) => Check::failed(
+            "engine",
+            tried,
+            chain(&error),
+            "start it (`systemctl start docker`), be in its group, or name another by DOCKER_HOST",
+        ),
+    }
+}
+
+fn limits(info: &EngineInfo) -> Check {
+    let tried = "ask whether memory, swap, processor and processes can be limited";
+    if info.missing_limits.is_empty() {
+        return Check::passed("limits", tried, format!("all of them, by {}", info.cgroup_driver));
+    }
+    let missing = info.missing_limits.join(", ");
+    Check::failed(
+        "limits",
+        tried,
+        format!("not: {missing}"),
+        "the kernel needs these control groups, see `docker info`",
+    )
+}
+
+fn seccomp(info: &EngineInfo) -> Check {
+    let tried = "ask whether system calls can be filtered";
+    if info.security_options.iter().any(|option| option.starts_with("name=seccomp")) {
+        return Check::passed("seccomp", tried, info.security_options.join(", "));
+    }
+    Check::failed("seccomp", tried, "no seccomp", "use a kernel and an engine built with it")
+}
+
+fn runtime(settings: &Settings, info: &EngineInfo) -> Check {
+    let wanted = settings.sandbox.runtime.as_ref().unwrap_or(&info.default_runtime);
+    let tried = format!("look for the runtime {wanted}");
+    let known = info.runtimes.join(", ");
+    if info.runtimes.contains(wanted) {
+        return Check::passed("runtime", tried, known);
+    }
+    Check::failed("runtime", tried, known, "add it to the engine's daemon.json, or change sandbox.runtime")
+}
+
+async fn fetcher(settings: &Settings, engine: &Engine) -> Check {
+    let wanted = settings.sandbox.image.as_deref();
+    let tried = format!("look at {}", wanted.unwrap_or("the embedded image"));
+    match image::resolve(engine, wanted).await {
+        Ok(image) => Check::passed("image", tried, format!("{} {}", image.reference, image.id)),
+        Err(error) => {
+            let hint =
+                error.hint().map_or_else(|| "see the engine's log".to_owned(), |run| format!("run `{run}`"));
+            Check::failed("image", tried, chain(&error), hint)
+        }
+    }
+}
+
+/// Opens nothing that is not there: a doctor leaves no file behind.
+async fn rows(settings: &Settings) -> Check {
+    let tried = format!("open {}", settings.database.url);
+    let schema = match Store::open(&assemble::database(settings), OpenMode::Existing).await {
+        Ok(store) => store.schema().await,
+        Err(error) => Err(error),
+    };
+    let migrate = "run `safeurl db migrate`";
+    match schema {
+        Ok(Schema::Ours { version }) => Check::passed("database", tried, format!("schema {version}")),
+        Ok(Schema::Empty) => Check::passed("database", tried, "empty; the first use makes its tables"),
+        Ok(Schema::Foreign) => {
+            Check::failed("database", tried, "an existing installation's, not prepared yet", migrate)
+        }
+        Ok(Schema::Newer { version }) => {
+            let saw = format!("schema {version}, this program knows {} at most", Store::SCHEMA);
+            Check::failed("database", tried, saw, "use a newer safeurl")
+        }
+        Err(StoreError::Db(DbError::NotFound { path })) => match path.parent() {
+            Some(folder) if !folder.is_dir() => {
+                let saw = format!("there is no folder {}", folder.display());
+                Check::failed("database", tried, saw, "make it, or name another database by --database")
+            }
+            _ => Check::passed("database", tried, "there is none yet; the first use makes it"),
+        },
+        Err(error) => {
+            Check::failed("database", tried, chain(&error), "mend it, or name another by --database")
+        }
+    }
+}
+
+async fn way_out(settings: &Settings) -> Check {
+    let tried = format!("start the gateway with sockets under {}", settings.sandbox.run_dir.display());
+    let config = match assemble::gateway(settings) {
+        Ok(config) => config,
+        Err(error) => {
+            return Check::failed("gateway", tried, format!("{error:#}"), "start safeurl by its full path");
+        }
+    };
+    match Gateway::spawn(config).await {
+        Ok(gateway) => {
+            gateway.shutdown().await;
+            Check::passed("gateway", tried, "it came up and went")
+        }
+        Err(error) => {
+            Check::failed("gateway", tried, chain(&error), "change sandbox.run_dir or who may write there")
+        }
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

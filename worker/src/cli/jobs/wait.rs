@@ -1,0 +1,58 @@
+//! `safeurl jobs wait`.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::{Wait, id, open, unknown};
+use crate::cli::exit::Exit;
+use crate::cli::output::{Output, plain};
+use crate::domain::scan::ScanId;
+use crate::domain::state::State;
+use crate::store::Store;
+
+/// How often the rows are looked at. One look is a few indexed reads of a local file; people do not see less.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(args: Wait) -> anyhow::Result<Exit> {
+    let store = open(&args.settings).await?;
+    let ids = args.ids.iter().map(|text| id(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    match args.timeout {
+        None => until_final(&store, ids).await,
+        Some(longest) => match timeout(longest, until_final(&store, ids)).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let longest = humantime::format_duration(longest);
+                Err(anyhow!("not all jobs ended within {longest}"))
+            }
+        },
+    }
+}
+
+/// Tells each job as it ends.
+async fn until_final(store: &Store, mut waiting: Vec<ScanId>) -> anyhow::Result<Exit> {
+    let mut output = Output::stdout();
+    let mut exit = Exit::Done;
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !waiting.is_empty() {
+        look.tick().await;
+        let mut unfinished = Vec::new();
+        for id in waiting {
+            let job = store.job(&id).await.context("cannot look at the jobs")?;
+            let Some(job) = job else { return unknown(&id) };
+            match job.state {
+                State::Queued | State::Fetching | State::Analyzing => {
+                    unfinished.push(id);
+                    continue;
+                }
+                State::Completed => {}
+                State::Failed | State::TimedOut => exit = Exit::Failed,
+            }
+            output.line(&format!("{}  {}", plain(id.as_str()), job.state))?;
+        }
+        waiting = unfinished;
+    }
+    Ok(exit)
+}

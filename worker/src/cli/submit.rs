@@ -1,0 +1,124 @@
+//! `safeurl submit`: puts URLs into the queue for a worker.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::database;
+use super::exit::Exit;
+use super::output::{Output, plain};
+use super::settings::StoreArgs;
+use crate::domain::scan::{Method, Options, ScanId};
+use crate::domain::target::Target;
+use crate::store::{NewJob, OpenMode, Store};
+
+/// Rows that go in at once: few enough that no reader of the database waits for them.
+const AT_ONCE: usize = 500;
+
+/// Whose jobs those of the command line are.
+pub(super) const USER: &str = "local";
+
+/// Put URLs into the queue and print their job ids
+///
+/// Prints one id a line, in the order of the URLs. In a file each line is a URL; empty lines and lines that begin with
+/// # are left out. A bad line is named with its number, the rest still goes in, and the exit code is 2.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  safeurl submit https://example.com/ https://example.org/
+  safeurl submit --file urls.txt
+  grep -o 'http[^ ]*' mail.txt | safeurl submit -")]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["urls", "file"]))]
+pub struct Args {
+    /// What to open; - reads lines from stdin
+    #[arg(value_name = "URL")]
+    pub urls: Vec<String>,
+
+    /// File with a URL a line
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub settings: StoreArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Whatever is wrong with the settings, the database, or with reading the lines.
+pub async fn run(args: Args) -> anyhow::Result<Exit> {
+    let (settings, _) = args.settings.load()?;
+    let store = database::open_ready(&settings, OpenMode::Create).await?;
+    let mut queue = Queue {
+        store,
+        max_attempts: settings.retry.max_attempts,
+        waiting: Vec::new(),
+        output: Output::stdout(),
+        refused: false,
+    };
+    if let Some(path) = &args.file {
+        let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        queue.lines(BufReader::new(file), &path.display().to_string()).await?;
+    }
+    for (n, url) in args.urls.iter().enumerate() {
+        if url == "-" {
+            queue.lines(std::io::stdin().lock(), "stdin").await?;
+        } else {
+            queue.take(url, || format!("URL {}", n + 1)).await?;
+        }
+    }
+    queue.flush().await?;
+    Ok(if queue.refused { Exit::Usage } else { Exit::Done })
+}
+
+/// The way in: what is fine goes on in blocks, what is not is told and left out.
+struct Queue {
+    store: Store,
+    max_attempts: u32,
+    waiting: Vec<NewJob>,
+    output: Output,
+    refused: bool,
+}
+
+impl Queue {
+    async fn lines(&mut self, from: impl BufRead, name: &str) -> anyhow::Result<()> {
+        for (n, line) in from.split(b'\n').enumerate() {
+            let line = line.with_context(|| format!("cannot read {name}"))?;
+            let line = String::from_utf8_lossy(&line);
+            // Editors put a mark of the encoding in front of the first line.
+            let line = line.trim_start_matches('\u{feff}').trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                self.take(line, || format!("{name}: line {}", n + 1)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, url: &str, place: impl Fn() -> String) -> anyhow::Result<()> {
+        if let Err(wrong) = Target::parse(url) {
+            eprintln!("error: {}: {}", plain(&place()), plain(&wrong.to_string()));
+            self.refused = true;
+            return Ok(());
+        }
+        self.waiting.push(NewJob {
+            id: ScanId::fresh(),
+            user: USER.to_owned(),
+            url: url.to_owned(),
+            options: Options::default(),
+            priority: 0,
+            method: Method::Cli,
+            max_attempts: self.max_attempts,
+            reserved_for: None,
+            delay: None,
+        });
+        if self.waiting.len() >= AT_ONCE { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let jobs = std::mem::take(&mut self.waiting);
+        for id in self.store.submit(jobs).await.context("cannot queue the URLs")? {
+            self.output.line(id.as_str())?;
+        }
+        Ok(())
+    }
+}
