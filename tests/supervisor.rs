@@ -1,0 +1,18 @@
+//! The supervisor's loop with the real database and the real gateway process, and an engine that fails on demand.
+
+#[path = "supervisor/endings.rs"]
+mod endings;
+#[path = "supervisor/ends.rs"]
+mod ends;
+#[path = "supervisor/engine.rs"]
+mod engine;
+#[path = "supervisor/fake.rs"]
+mod fake;
+#[path = "supervisor/gateway.rs"]
+mod gateway;
+#[path = "supervisor/leases.rs"]
+mod leases;
+#[path = "supervisor/slots.rs"]
+mod slots;
+#[path = "supervisor/stage.rs"]
+mod stage;
