@@ -1,0 +1,16 @@
+//! The whole program against a real engine: the binary is started as a person starts it, pages come from loopback,
+//! and what happened is read from the database, the engine and the process table.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod bad_input;
+mod cancel;
+mod demo;
+mod image;
+mod leftovers;
+mod scan;
+mod shutdown;
+mod site;
+mod stage;
+mod takeover;
+mod workers;
