@@ -1,0 +1,62 @@
+# `make help` lists what there is.
+
+CORPORA := $(abspath $(or $(SAFEURL_CORPORA),../shared/corpora))
+SUPPORT := tests/support
+SAFEURL := target/release/safeurl
+# The classic builder is there with every engine; buildx is a package of its own.
+BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
+
+# A pasted URL is text: neither make nor the shell may read anything into it.
+unexport URL
+export SCAN_TARGET := $(value URL)
+
+.PHONY: help demo build stage image scan test test-corpora lint compiler engine url corpora
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+compiler:
+	@$(SUPPORT)/ensure-compiler.sh
+
+engine:
+	@$(SUPPORT)/ensure-engine.sh
+
+stage: compiler ## Build the static fetcher and stage it for its image
+	@images/fetcher/stage.sh
+
+build: stage ## Build the release binary with the fetcher inside: target/release/safeurl
+	cargo build --release --locked -p safeurl --features embed-fetcher
+
+image: engine stage ## Build the image safeurl-fetcher:latest from the staged fetcher
+	DOCKER_BUILDKIT=$(BUILDKIT) docker build -t safeurl-fetcher:latest images/fetcher
+
+url:
+	@test -n "$$SCAN_TARGET" || { echo "error: no URL; hint: make scan URL=https://example.com/" >&2; exit 2; }
+
+scan: url engine build ## Scan one URL: make scan URL=https://example.com/
+	@$(SAFEURL) scan -- "$$SCAN_TARGET"
+
+demo: engine build ## Scan a small site on loopback that shows each way a scan can end, offline
+	@$(SAFEURL) demo
+
+test: engine stage ## Run all tests against a real engine and a real database
+	@$(SUPPORT)/ensure-tools.sh nextest
+	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher
+	cargo test --locked --workspace --doc --quiet
+
+corpora:
+	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }
+
+test-corpora: corpora engine stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)
+	@$(SUPPORT)/ensure-tools.sh nextest
+	python=$$($(SUPPORT)/ensure-html5lib.sh target/python) && \
+	SAFEURL_CORPORA="$(CORPORA)" CORPORA_PYTHON="$$(pwd)/$$python" \
+	cargo nextest run --locked -p safeurl --features embed-fetcher,corpora --profile corpora -E 'binary(/^corpora/)'
+
+lint: stage ## Formatting, clippy, documentation, dependencies
+	@$(SUPPORT)/ensure-tools.sh deny
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	cargo deny --log-level error check bans licenses sources
