@@ -43,11 +43,14 @@ if [ -z "$protocol" ] || [ -z "$digest" ]; then
     exit 1
 fi
 
+renew() { if cmp -s "$1" "$2"; then rm "$1"; else mv "$1" "$2"; fi; }
+
 mkdir -p "$staged"
-# Written beside and renamed: who reads meanwhile sees the old or the new one. Program and text fit each other
+# Written beside and renamed: who reads meanwhile sees the old or the new one. What is the same stays as it is, so
+# that the worker which embeds it is not built again for nothing. Program and text fit each other
 # again when the script ends.
 install -m 0755 "$program" "$staged/.safeurl-fetcher.new"
-mv "$staged/.safeurl-fetcher.new" "$staged/safeurl-fetcher"
+renew "$staged/.safeurl-fetcher.new" "$staged/safeurl-fetcher"
 sed -e "s/@PROTOCOL@/$protocol/" -e "s/@SHA256@/$digest/" "$here/Dockerfile.in" >"$staged/.Dockerfile.new"
-mv "$staged/.Dockerfile.new" "$staged/Dockerfile"
+renew "$staged/.Dockerfile.new" "$staged/Dockerfile"
 echo "staged $staged/safeurl-fetcher ($(wc -c <"$staged/safeurl-fetcher") bytes, $target)" >&2
