@@ -155,6 +155,9 @@ impl Sandbox for Docker {
     }
 
     async fn remove(&self, container: &str) -> Result<(), SandboxError> {
+        // An engine that removes a container while it is ending by itself may keep a ghost of it in its lists
+        // (seen with Docker 20.10: "Removal In Progress" for ever). So it is dead first, where that can be had.
+        let _ = self.engine.kill(container).await;
         self.engine.remove(container).await
     }
 
