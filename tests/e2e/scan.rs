@@ -157,6 +157,7 @@ fn userinfo_is_not_sent_and_a_missing_scheme_means_https_then_http() {
     let document = &ran.json()[0];
     assert_eq!(document["requests"][0]["error"]["class"], "tls");
     assert_eq!(document["requests"][1]["url"], site.url("/x"));
+    assert_eq!(document["task"]["effectiveUrl"], site.url("/x"));
 
     let ran = stage.run(["scan", &format!("hxxp://user:secret@{}/y", site.address), "--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -79,8 +79,14 @@ pub fn compose(
     let requests: Vec<_> = report.requests.iter().map(|exchange| request(exchange, ledger)).collect();
     let page = report.requests.last().and_then(|last| page(target, last, evidence, now));
     let page_url = page.as_ref().and_then(|page| Url::parse(&page.url).ok());
+    let fallback = target.fallback().map(Url::as_str);
+    let answered = report.requests.iter().find(|exchange| exchange.status.is_some());
+    let mut task = task(job, Some(target), options);
+    if let Some(answered) = answered.filter(|exchange| Some(exchange.url.as_str()) == fallback) {
+        task.effective_url = Some(answered.url.clone());
+    }
     Body {
-        task: task(job, Some(target), options),
+        task,
         requests,
         content: report.content.as_ref().map(|content| Content {
             sha256: content.sha256.clone(),
