@@ -38,7 +38,8 @@ fn what_is_no_url_is_exit_2_and_no_row() {
 #[test]
 fn a_bad_line_is_named_with_its_number_and_the_rest_still_goes_in() {
     let stage = Stage::new();
-    let ran = stage.feed(["submit", "-"], "http://a.test/\n\n# a comment\nftp://b.test/\nhttp://c.test/\n");
+    let ran =
+        stage.feed(["submit", "-"], "\u{feff}http://a.test/\n\n# a comment\nftp://b.test/\nhttp://c.test/\n");
     refused(&ran, 2, &["line 4", "ftp"]);
     assert_eq!(ran.out.lines().count(), 2);
     assert_eq!(rows(&stage), "2");

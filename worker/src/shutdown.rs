@@ -213,4 +213,13 @@ mod tests {
         shutdown.aborting().await;
         assert_eq!(shutdown.signal(), Some(Signal::Interrupt));
     }
+
+    #[tokio::test]
+    async fn a_closed_terminal_is_a_step_and_no_sudden_death() {
+        let (_signals, shutdown) = Signals::listen().expect("handlers can be installed");
+        let me = rustix::process::getpid();
+        rustix::process::kill_process(me, rustix::process::Signal::HUP).expect("a signal to oneself");
+        shutdown.draining().await;
+        assert_eq!(shutdown.signal().map(Signal::exit_code), Some(129));
+    }
 }

@@ -149,6 +149,10 @@ fn docker_host_beats_the_socket_path_and_our_name_beats_both() {
     assert_eq!(load(&environment(&old)).0.sandbox.docker_host, "tcp://127.0.0.1:2375");
     let all = [old[0], old[1], ("SAFEURL_SANDBOX_DOCKER_HOST", "unix:///b.sock")];
     assert_eq!(load(&environment(&all)).0.sandbox.docker_host, "unix:///b.sock");
+    let with_scheme = [("DOCKER_SOCKET_PATH", "unix:///a.sock"), ("CONTAINER_TIMEOUT_MS", "5s")];
+    let settings = load(&environment(&with_scheme)).0;
+    assert_eq!(settings.sandbox.docker_host, "unix:///a.sock");
+    assert_eq!(settings.sandbox.timeout, Duration::from_secs(5));
 }
 
 #[test]
