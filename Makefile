@@ -50,9 +50,11 @@ corpora:
 
 test-corpora: corpora engine stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)
 	@$(SUPPORT)/ensure-tools.sh nextest
+	@rm -rf target/corpora
 	python=$$($(SUPPORT)/ensure-html5lib.sh target/python) && \
 	SAFEURL_CORPORA="$(CORPORA)" CORPORA_PYTHON="$$(pwd)/$$python" \
-	cargo nextest run --locked -p safeurl --features embed-fetcher,corpora --profile corpora -E 'binary(/^corpora/)'
+	cargo nextest run --locked -p safeurl -p safeurl-fetcher --features safeurl/embed-fetcher,safeurl/corpora,safeurl-fetcher/corpora --profile corpora -E 'binary(/^corpora/)'
+	@$(SUPPORT)/corpora-table.sh target/corpora
 
 lint: stage ## Formatting, clippy, documentation, dependencies
 	@$(SUPPORT)/ensure-tools.sh deny

@@ -90,6 +90,8 @@ pub(crate) fn parse(
         max_redirects,
         body_cap: BODY_CAP,
         output_cap: OUTPUT_CAP,
+        respect_robots: false,
+        evidence: false,
         egress: Egress::Bridge(Bridge::default()),
     })))
 }

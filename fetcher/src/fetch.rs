@@ -7,10 +7,11 @@
 mod exchange;
 mod head;
 mod redirect;
+mod request;
 
 use std::time::Duration;
 
-use safeurl_protocol::{Content, ErrorClass, Exchange, Features, HopError, Timings};
+use safeurl_protocol::{Content, ErrorClass, Exchange, Features, HopError, SideRequest, Timings};
 use tokio::time::Instant;
 use url::Url;
 
@@ -34,6 +35,7 @@ const MAX_URL_BYTES: usize = 8 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) requests: Vec<Exchange>,
+    pub(crate) side: Vec<SideRequest>,
     pub(crate) content: Option<Content>,
     pub(crate) features: Option<Features>,
 }
@@ -162,5 +164,6 @@ fn blank(url: &str) -> Exchange {
         connection: None,
         timings: Timings::default(),
         tls: None,
+        robots: None,
     }
 }

@@ -1,28 +1,7 @@
-//! safeurl-fetcher: opens one untrusted URL inside a throw-away container and prints what it saw.
-//!
-//! With `--serve` it waits for one invocation on stdin and frames its report for the supervisor; with
-//! `--url` it prints the report for a person. One process serves one job, holds no secret and keeps
-//! nothing: whatever happens in here is over when the process is. Its output is a claim, not a fact.
-
-mod args;
-mod body;
-mod by_hand;
-mod connect;
-mod crash;
-mod fetch;
-mod page;
-mod plan;
-mod report;
-mod serve;
+//! The fetcher's program; everything is in the library beside it.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    crash::exit_on_panic();
-    match args::parse(std::env::args().skip(1), |name| std::env::var(name).ok()) {
-        Ok(args::Mode::Serve) => serve::run(std::io::stdin().lock(), std::io::stdout().lock()),
-        Ok(args::Mode::Once(invocation)) => by_hand::run(*invocation),
-        Ok(args::Mode::Help) => by_hand::help(),
-        Err(error) => by_hand::misuse(&error),
-    }
+    safeurl_fetcher::main()
 }

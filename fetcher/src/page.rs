@@ -74,6 +74,7 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
         charset: charset.map(|encoding| encoding.name().to_ascii_lowercase()),
         truncated: truncated || page.as_ref().is_some_and(|(_, stopped)| *stopped),
         file_name: file_name::of(source, html),
+        name_matches_type: None,
         attachment,
         text: page.as_ref().map(|(page, _)| page.text.clone()),
     };

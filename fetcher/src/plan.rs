@@ -142,6 +142,8 @@ mod tests {
             max_redirects: 10,
             body_cap: 1000,
             output_cap: 1000,
+            respect_robots: false,
+            evidence: false,
             egress: Egress::Gateway { socket: "/none".to_owned() },
         }
     }

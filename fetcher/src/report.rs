@@ -27,6 +27,8 @@ pub(crate) fn make(plan: &Plan, begun: Instant) -> io::Result<Report> {
         content: seen.content,
         features: seen.features,
         usage: Usage::default(),
+        side: seen.side,
+        body: None,
     };
     report.usage = usage(begun);
     shrink(&mut report, plan.output_cap)?;
@@ -171,6 +173,7 @@ mod tests {
                 connection: None,
                 timings: Timings::default(),
                 tls: None,
+                robots: None,
             }],
             content: None,
             features: Some(Features {
@@ -180,6 +183,8 @@ mod tests {
                 ..Features::default()
             }),
             usage: Usage::default(),
+            side: Vec::new(),
+            body: None,
         }
     }
 

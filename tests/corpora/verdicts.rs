@@ -53,6 +53,8 @@ fn harmless_addresses_are_not_held_against_anyone_by_their_looks() {
         content: None,
         features: None,
         usage: Usage::default(),
+        side: Vec::new(),
+        body: None,
     };
     let (mut harmless, mut suspected) = (0, Vec::new());
     for collection in COLLECTIONS {

@@ -29,7 +29,7 @@ fn it_is_small_says_what_it_holds_and_asks_for_nothing() {
     let image = &inspected[0];
     assert!(image["Size"].as_u64().unwrap() <= 6_000_000, "{}", image["Size"]);
     let config = &image["Config"];
-    assert_eq!(config["Labels"]["safeurl.protocol"], "1");
+    assert_eq!(config["Labels"]["safeurl.protocol"], "2");
     assert_eq!(config["Labels"]["safeurl.fetcher"].as_str().unwrap().len(), 64);
     assert_eq!(config["User"], "65532:65532");
     assert_eq!((&config["Volumes"], &config["Healthcheck"]), (&Value::Null, &Value::Null));

@@ -14,16 +14,16 @@ const DOOR: &str = "/run/safeurl/gw.sock";
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        Some("stranger") => say("{\"ready\":1,\"protocol\":2}\n"),
+        Some("stranger") => say("{\"ready\":1,\"protocol\":3}\n"),
         Some("short-lived") => {
             eprintln!("no space left");
             exit(3);
         }
         Some("impatient") => {
-            say("{\"ready\":1,\"protocol\":1}\n");
+            say("{\"ready\":1,\"protocol\":2}\n");
             exit(10);
         }
-        _ => say("{\"ready\":1,\"protocol\":1}\n"),
+        _ => say("{\"ready\":1,\"protocol\":2}\n"),
     }
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line).is_err() || !line.ends_with('\n') {

@@ -230,7 +230,7 @@ async fn hang_up(place: &Place, act: impl FnOnce(&mut Proxy)) -> (Ran, bool) {
 #[tokio::test]
 async fn a_container_without_a_proper_ready_line_is_not_ready() {
     for (mode, expected) in [
-        ("stranger", "the fetcher speaks protocol 2, this worker 1"),
+        ("stranger", "the fetcher speaks protocol 3, this worker 2"),
         ("short-lived", "it ended before its ready line: no space left"),
     ] {
         let place = Place::with(mode, |_| {}).await;

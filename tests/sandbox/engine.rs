@@ -155,7 +155,7 @@ async fn an_embedded_fetcher_is_missing_until_it_is_built_and_must_be_what_its_i
     let dockerfile = |digest: &str| -> &'static str {
         format!(
             "FROM scratch\nCOPY staged-by-make-image/safeurl-fetcher /safeurl-fetcher\n\
-             LABEL safeurl.test=sandbox safeurl.protocol=1 safeurl.fetcher={digest}\n"
+             LABEL safeurl.test=sandbox safeurl.protocol=2 safeurl.fetcher={digest}\n"
         )
         .leak()
     };

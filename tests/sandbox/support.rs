@@ -150,7 +150,7 @@ pub(crate) async fn puppet(mode: &str) -> String {
     if image::resolve(&engine, Some(&tag)).await.is_err() {
         let dockerfile = format!(
             "FROM scratch\nCOPY staged-by-make-image/safeurl-fetcher /safeurl-fetcher\n\
-             LABEL safeurl.test=sandbox safeurl.protocol=1 safeurl.fetcher={source}\n\
+             LABEL safeurl.test=sandbox safeurl.protocol=2 safeurl.fetcher={source}\n\
              ENTRYPOINT [\"/safeurl-fetcher\", \"{mode}\"]\n"
         );
         let program = compiled(&folder.join(format!("puppet-{}", &source[..12])));

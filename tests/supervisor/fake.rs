@@ -444,6 +444,7 @@ fn report(attempt: &str) -> Vec<u8> {
         connection: None,
         timings: Timings::default(),
         tls: None,
+        robots: None,
     };
     let report = Report {
         schema: SCHEMA,
@@ -452,6 +453,8 @@ fn report(attempt: &str) -> Vec<u8> {
         content: None,
         features: None,
         usage: Usage::default(),
+        side: Vec::new(),
+        body: None,
     };
     serde_json::to_vec(&report).expect("plain values")
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why one exchange with a server went wrong, as the fetcher names it.
 ///
-/// The first nine are also failure classes of a whole scan when they hit the first hop before a
+/// The first ten are also failure classes of a whole scan when they hit the first hop before a
 /// response head arrived; the others can only happen after a response, where they are evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,6 +15,8 @@ pub enum ErrorClass {
     Dns,
     /// No resolver answered, so whether the name exists is unknown; worth another try.
     DnsUnavailable,
+    /// The site's robots.txt does not allow it, and the job keeps to that.
+    RobotsDisallowed,
     /// No TCP connection.
     Connect,
     /// The TLS handshake failed (a bad certificate alone does not fail it).
@@ -44,6 +46,7 @@ impl ErrorClass {
             Self::EgressDenied => "egress_denied",
             Self::Dns => "dns",
             Self::DnsUnavailable => "dns_unavailable",
+            Self::RobotsDisallowed => "robots_disallowed",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::HttpProtocol => "http_protocol",

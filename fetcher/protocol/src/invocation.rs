@@ -38,6 +38,12 @@ pub struct Invocation {
     pub body_cap: u64,
     /// The report's JSON must not be longer than this many bytes.
     pub output_cap: u64,
+    /// Whether robots.txt is asked before each hop and kept to.
+    #[serde(default)]
+    pub respect_robots: bool,
+    /// Whether the report carries the body, for a person who keeps evidence.
+    #[serde(default)]
+    pub evidence: bool,
     /// How to reach the network.
     pub egress: Egress,
 }

@@ -17,12 +17,14 @@ mod report;
 pub use error_class::ErrorClass;
 pub use invocation::{Bridge, Egress, Invocation, MAX_INVOCATION_BYTES, Method, SOCKET_PATH};
 pub use report::{
-    Content, Exchange, Features, Form, FormInput, Frame, Header, HopError, Link, Links, Redirect,
-    RedirectKind, Report, Script, TextStatistics, Timings, Tls, Usage,
+    Certificate, Content, Embedded, EmbeddedKind, Exchange, Favicon, Features, Form, FormInput, Frame,
+    Header, HopError, Link, Links, PhoneText, PossibleRedirect, Purpose, Redirect, RedirectKind,
+    RedirectMeans, Report, RobotsDecision, RobotsSource, Script, SideRequest, TextStatistics, Timings, Tls,
+    Usage,
 };
 
 /// The version of everything in this crate; worker and image must carry the same number.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The version of the scan document's shape, carried by every report and every document.
 pub const SCHEMA: u32 = 1;

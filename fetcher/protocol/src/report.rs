@@ -13,14 +13,67 @@ pub struct Report {
     pub schema: u32,
     /// The attempt of the invocation.
     pub attempt: String,
-    /// One entry per HTTP exchange, in order; the first is the first hop.
+    /// The hops: one entry per exchange that led to a document, in order; the first is the first hop.
     pub requests: Vec<Exchange>,
+    /// Exchanges beside the hops: robots.txt before one, the icon after the last.
+    pub side: Vec<SideRequest>,
     /// The body of the last response; `null` when no response head arrived.
     pub content: Option<Content>,
     /// What the last document holds, when it is HTML.
     pub features: Option<Features>,
     /// What the fetcher used, as it says of itself.
     pub usage: Usage,
+    /// The decoded body of the last response in base64, capped, where the invocation asks for evidence; never stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// An exchange that served a hop or the page and was not one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SideRequest {
+    /// What for.
+    pub purpose: Purpose,
+    /// Index of the hop before which it was made; the number of hops for what came after the last.
+    pub before: usize,
+    /// What happened.
+    pub exchange: Exchange,
+}
+
+/// What an exchange was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// A hop: what a person would have seen, or been sent on by.
+    #[default]
+    Document,
+    /// The rules of the site for programs (RFC 9309).
+    Robots,
+    /// The page's icon.
+    Favicon,
+}
+
+/// What robots.txt says about a hop, when it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RobotsDecision {
+    /// Whether the hop was allowed.
+    pub allowed: bool,
+    /// Where the decision comes from.
+    pub source: RobotsSource,
+    /// The line that decided, such as `Disallow: /private`.
+    pub rule: Option<String>,
+}
+
+/// Where a decision about robots comes from (RFC 9309 section 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RobotsSource {
+    /// A file was read.
+    File,
+    /// There is no file (a 4xx answer): all is allowed.
+    Missing,
+    /// Whether there is one could not be learnt (a 5xx answer, no connection): nothing is allowed.
+    Unreachable,
 }
 
 /// A header as it came or goes. Names keep their case on the wire and are compared without it.
@@ -45,7 +98,7 @@ pub struct Exchange {
     pub status: Option<u16>,
     /// Reason phrase.
     pub status_text: Option<String>,
-    /// `http/1.0` or `http/1.1`.
+    /// `http/1.0`, `http/1.1` or `h2`.
     pub protocol: Option<String>,
     /// Response headers in the order they came.
     pub headers: Vec<Header>,
@@ -67,6 +120,8 @@ pub struct Exchange {
     pub timings: Timings,
     /// Facts of the TLS connection; `null` for plain http.
     pub tls: Option<Tls>,
+    /// What robots.txt says about this hop; `null` when it was not asked.
+    pub robots: Option<RobotsDecision>,
 }
 
 /// Why a hop ended early.
@@ -137,6 +192,24 @@ pub struct Tls {
     pub valid_to: Option<i64>,
     /// Lower-case hex SHA-256 of the leaf certificate.
     pub sha256: Option<String>,
+    /// The certificates the server sent, leaf first, capped.
+    pub chain: Vec<Certificate>,
+}
+
+/// One certificate of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// Distinguished name of its subject; `null` when it cannot be read.
+    pub subject: Option<String>,
+    /// Distinguished name of its issuer.
+    pub issuer: Option<String>,
+    /// Start of validity, seconds since the epoch.
+    pub valid_from: Option<i64>,
+    /// End of validity, seconds since the epoch.
+    pub valid_to: Option<i64>,
+    /// Lower-case hex SHA-256 of its DER form.
+    pub sha256: String,
 }
 
 /// The body of the last response.
@@ -159,6 +232,8 @@ pub struct Content {
     pub truncated: bool,
     /// File name from Content-Disposition or the URL's last segment, for downloads.
     pub file_name: Option<String>,
+    /// Whether the file name's extension fits what the bytes are; `null` when either says nothing.
+    pub name_matches_type: Option<bool>,
     /// The server asked for the body to be saved (Content-Disposition: attachment).
     pub attachment: bool,
     /// Visible text of a page.
@@ -193,6 +268,8 @@ pub struct Features {
     pub meta: BTreeMap<String, String>,
     /// `property="og:…"` of meta elements, without the prefix.
     pub open_graph: BTreeMap<String, String>,
+    /// `@type` of every JSON-LD object, without doubles.
+    pub json_ld: Vec<String>,
     /// Links out of the page.
     pub links: Links,
     /// Forms in tree order.
@@ -211,6 +288,93 @@ pub struct Features {
     pub password_fields: u64,
     /// Absolute URLs of images, style sheets, icons and other things the page loads, capped.
     pub resources: Vec<String>,
+    /// Where inline scripts would send a browser, as far as it can be read without running them.
+    pub possible_redirects: Vec<PossibleRedirect>,
+    /// Documents inside the page's own text: data and blob addresses, `srcdoc`.
+    pub embedded: Vec<Embedded>,
+    /// Comments that say something: of tools that made or copied the page, of its authors, or hidden markup.
+    pub comments: Vec<String>,
+    /// E-mail addresses, also disguised ones, in lower case of the domain.
+    pub emails: Vec<String>,
+    /// Texts that look like telephone numbers; the supervisor decides which are.
+    pub phones: Vec<PhoneText>,
+    /// Traces that frameworks and tools leave in markup, from a fixed list (see the fetcher's `page/marker.rs`).
+    pub markers: Vec<String>,
+    /// The page's icon.
+    pub favicon: Option<Favicon>,
+    /// Names of the lists above that hold less than there was, as they stand in JSON.
+    pub capped: Vec<String>,
+}
+
+/// A target in an inline script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PossibleRedirect {
+    /// Absolute, or the raw text when it is not a URL.
+    pub to: String,
+    /// By what means.
+    pub by: RedirectMeans,
+}
+
+/// How a script would send a browser elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedirectMeans {
+    /// `location = …`, `location.href = …`, `location.assign(…)`.
+    Location,
+    /// `location.replace(…)`.
+    Replace,
+    /// `window.open(…)`.
+    Open,
+    /// A meta refresh written by a script.
+    Meta,
+}
+
+/// A document inside the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Embedded {
+    /// How it is carried.
+    pub kind: EmbeddedKind,
+    /// Name of the element that holds or names it.
+    pub element: String,
+    /// Its declared type; `null` for blobs.
+    pub mime_type: Option<String>,
+    /// Its decoded bytes; `null` for blobs.
+    pub size: Option<u64>,
+    /// Lower-case hex SHA-256 of those bytes.
+    pub sha256: Option<String>,
+}
+
+/// How a document is carried inside another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbeddedKind {
+    /// A `data:` URL.
+    Data,
+    /// A `blob:` URL, whose content a script makes.
+    Blob,
+    /// The `srcdoc` of a frame.
+    Srcdoc,
+}
+
+/// A text that looks like a telephone number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhoneText {
+    /// Digits and what people write between them, capped.
+    pub text: String,
+    /// Somebody meant it as one: a `tel:` link or structured data, not just running text.
+    pub marked: bool,
+}
+
+/// The page's icon, as it was fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Favicon {
+    /// Where it is.
+    pub url: String,
+    /// Lower-case hex SHA-256 of its bytes.
+    pub sha256: String,
+    /// MurmurHash3 (32 bits, x86, seed 0) of its base64 in lines of 76 characters, as Shodan and others index it.
+    pub mmh3: i32,
 }
 
 /// Links of a page.
@@ -255,6 +419,9 @@ pub struct FormInput {
     /// `type` in lower case; `select`, `textarea` and `button` for those elements.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Where this control makes the form post instead (`formaction`), absolute.
+    #[serde(rename = "formAction")]
+    pub form_action: Option<String>,
 }
 
 /// One script element.

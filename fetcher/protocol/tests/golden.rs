@@ -62,6 +62,7 @@ fn error_classes_have_one_name() {
         ErrorClass::EgressDenied,
         ErrorClass::Dns,
         ErrorClass::DnsUnavailable,
+        ErrorClass::RobotsDisallowed,
         ErrorClass::Connect,
         ErrorClass::Tls,
         ErrorClass::HttpProtocol,

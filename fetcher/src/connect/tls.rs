@@ -83,6 +83,7 @@ fn facts(session: &rustls::ClientConnection, wrong: Option<String>) -> Tls {
         valid_from: certificate.valid_from,
         valid_to: certificate.valid_to,
         sha256: leaf.map(|leaf| crate::report::sha256(leaf)),
+        chain: Vec::new(),
     }
 }
 

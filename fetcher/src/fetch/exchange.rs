@@ -6,18 +6,18 @@
 use std::convert::Infallible;
 
 use http_body_util::Empty;
+use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, Response};
+use hyper::header::{self, HeaderMap};
 use hyper_util::rt::TokioIo;
 use safeurl_protocol::{ErrorClass, Exchange, HopError, RedirectKind};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::redirect::{self, Next};
-use super::{Context, blank, head};
+use super::{Context, blank, head, request};
 use crate::body;
 use crate::connect::Refused;
 use crate::connect::wire::{MAX_HEAD_BYTES, Tape, Wire};
@@ -28,10 +28,6 @@ const MAX_HEADERS: usize = 256;
 
 /// What is read of a redirect's own body, which nobody sees.
 const REDIRECT_BODY_CAP: usize = 64 * 1024;
-
-/// What Chrome sends for a page that is opened.
-const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
-const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
 
 /// One hop, done.
 #[derive(Debug)]
@@ -90,7 +86,7 @@ async fn talk(
     stream: Box<dyn crate::connect::Duplex>,
     exchange: Exchange,
 ) -> Hop {
-    let request = match request(context, url, extra) {
+    let request = match request::build(context, url, extra) {
         Ok(request) => request,
         Err(message) => return failed(exchange, ErrorClass::InvalidTarget, message),
     };
@@ -124,37 +120,6 @@ async fn talk(
         biased;
         hop = answer => hop,
         never = drive => match never {},
-    }
-}
-
-fn request(context: &Context<'_>, url: &Url, extra: &HeaderMap) -> Result<Request<Empty<Bytes>>, String> {
-    let host = host_header(url);
-    let mut request = Request::new(Empty::new());
-    *request.uri_mut() = url[url::Position::BeforePath..url::Position::AfterQuery]
-        .parse()
-        .map_err(|error| format!("the path cannot be sent: {error}"))?;
-    let headers = request.headers_mut();
-    let host = HeaderValue::from_str(&host).map_err(|_| "the host cannot be sent".to_owned())?;
-    headers.insert(header::HOST, host);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::USER_AGENT, context.plan.user_agent.clone());
-    headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-    headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static(ACCEPT_LANGUAGE));
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    for name in extra.keys() {
-        headers.remove(name);
-    }
-    for (name, value) in extra {
-        headers.append(name, value.clone());
-    }
-    Ok(request)
-}
-
-/// Host, with the port when it is not the scheme's own.
-fn host_header(url: &Url) -> String {
-    match (url.host_str().unwrap_or_default(), url.port()) {
-        (host, None) => host.to_owned(),
-        (host, Some(port)) => format!("{host}:{port}"),
     }
 }
 

@@ -69,7 +69,11 @@ impl Forms {
         form.has_password |= password;
         if form.inputs.len() < MAX_INPUTS {
             let name = element.attribute("name").or_else(|| element.attribute("id")).unwrap_or_default();
-            form.inputs.push(FormInput { name: crate::report::cut(name.to_owned(), MAX_NAME_BYTES), kind });
+            form.inputs.push(FormInput {
+                name: crate::report::cut(name.to_owned(), MAX_NAME_BYTES),
+                kind,
+                form_action: None,
+            });
         }
     }
 

@@ -92,6 +92,8 @@ impl Rig {
             max_redirects: 10,
             body_cap: 10 * 1024 * 1024,
             output_cap: 8 * 1024 * 1024,
+            respect_robots: false,
+            evidence: false,
             egress: Egress::Gateway { socket: self.dir.join("gw.sock").display().to_string() },
         }
     }

@@ -43,6 +43,7 @@ impl Sample {
                     charset: Some("UTF-8".into()),
                     truncated: false,
                     file_name: None,
+                    name_matches_type: None,
                     attachment: false,
                     text: Some(TextStatistics {
                         words: 120,
@@ -52,6 +53,8 @@ impl Sample {
                 }),
                 features: Some(Features { title: Some("Harbour news".into()), ..Features::default() }),
                 usage: Usage::default(),
+                side: Vec::new(),
+                body: None,
             },
             ledger: Ledger { attempt: Some("j/1".into()), complete: true, ..Ledger::default() },
         };
@@ -117,7 +120,9 @@ impl Sample {
                 valid_from: Some(NOW - 60 * 86_400),
                 valid_to: Some(NOW + 30 * 86_400),
                 sha256: None,
+                chain: Vec::new(),
             }),
+            robots: None,
         });
         self
     }
@@ -173,7 +178,7 @@ impl Sample {
             .iter()
             .map(|field| {
                 let (name, kind) = field.rsplit_once(':').expect("name:type");
-                FormInput { name: name.into(), kind: kind.into() }
+                FormInput { name: name.into(), kind: kind.into(), form_action: None }
             })
             .collect();
         let has_password = inputs.iter().any(|input| input.kind == "password");

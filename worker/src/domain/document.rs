@@ -11,12 +11,15 @@ pub use compose::{Evidence, SandboxFacts, compose, egress_of, without_report};
 pub use mask::without_secrets;
 pub use summary::Summary;
 
-pub use safeurl_protocol::SCHEMA;
 pub use safeurl_protocol::ledger::{Decision, Ledger};
+pub use safeurl_protocol::{Purpose, SCHEMA};
 
 use std::collections::BTreeMap;
 
-use safeurl_protocol::{Form as WireForm, FormInput, Frame, HopError, Link, Redirect, Script};
+use safeurl_protocol::{
+    Embedded, Favicon, Form as WireForm, FormInput, Frame, HopError, Link, PossibleRedirect, Redirect,
+    RobotsDecision, Script,
+};
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -104,6 +107,8 @@ pub struct TaskOptions {
     pub timeout_ms: u64,
     pub max_redirects: u32,
     pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub respect_robots: bool,
 }
 
 /// The last document after all redirects.
@@ -141,10 +146,12 @@ pub enum Redirected {
     HttpsOnly,
 }
 
-/// One HTTP exchange.
+/// One HTTP exchange: a hop, or one beside the hops (robots.txt, the icon).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
+    #[serde(default)]
+    pub purpose: Purpose,
     pub url: String,
     pub method: String,
     pub status: Option<u16>,
@@ -162,6 +169,8 @@ pub struct Request {
     pub connection: Option<u64>,
     pub timings: Timings,
     pub tls: Option<Tls>,
+    #[serde(default)]
+    pub robots: Option<RobotsDecision>,
 }
 
 /// Times of one exchange; the first two come from the ledger.
@@ -190,6 +199,20 @@ pub struct Tls {
     pub valid_from: Option<Timestamp>,
     pub valid_to: Option<Timestamp>,
     pub sha256: Option<String>,
+    /// Leaf first.
+    #[serde(default)]
+    pub chain: Vec<Certificate>,
+}
+
+/// One certificate of a chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    pub subject: Option<String>,
+    pub issuer: Option<String>,
+    pub valid_from: Option<Timestamp>,
+    pub valid_to: Option<Timestamp>,
+    pub sha256: String,
 }
 
 /// The body of the last response.
@@ -202,6 +225,12 @@ pub struct Content {
     pub declared_mime_type: Option<String>,
     pub sniffed_mime_type: Option<String>,
     pub truncated: bool,
+    #[serde(default)]
+    pub file_name: Option<String>,
+    #[serde(default)]
+    pub name_matches_type: Option<bool>,
+    #[serde(default)]
+    pub attachment: bool,
     pub text: Option<Text>,
 }
 
@@ -224,17 +253,39 @@ pub struct Features {
     pub iframes: Vec<Frame>,
     pub meta_refresh: Option<String>,
     pub emails: Option<Vec<String>>,
-    pub phones: Option<Vec<String>>,
+    pub phones: Option<Vec<Phone>>,
     pub favicon: Option<Favicon>,
-    pub technologies: Option<Vec<String>>,
+    pub technologies: Option<Vec<Technology>>,
+    #[serde(default)]
+    pub json_ld: Vec<String>,
+    #[serde(default)]
+    pub possible_redirects: Vec<PossibleRedirect>,
+    #[serde(default)]
+    pub embedded: Vec<Embedded>,
+    #[serde(default)]
+    pub comments: Vec<String>,
+    /// Names of the lists that hold less than there was.
+    #[serde(default)]
+    pub capped: Vec<String>,
 }
 
-/// The page's icon.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Favicon {
-    pub url: String,
-    pub sha256: String,
-    pub mmh3: i32,
+/// A telephone number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phone {
+    /// As E.164 has it, such as `+41446681800`.
+    pub e164: String,
+    /// ISO 3166-1 alpha-2 code of its region; `null` for numbers of no region (`+800`).
+    pub region: Option<String>,
+    /// As the page writes it.
+    pub text: String,
+}
+
+/// Something the site is made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Technology {
+    pub name: String,
+    pub version: Option<String>,
+    pub categories: Vec<String>,
 }
 
 /// Links by where they lead.
@@ -242,8 +293,18 @@ pub struct Favicon {
 pub struct Links {
     pub internal: u64,
     pub external: u64,
+    /// Registrable domains of the external ones, with their number, most linked first, capped.
+    #[serde(default)]
+    pub domains: Vec<LinkDomain>,
     pub list: Vec<Link>,
     pub capped: bool,
+}
+
+/// A foreign domain that the page links to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkDomain {
+    pub domain: String,
+    pub links: u64,
 }
 
 /// One form.

@@ -14,6 +14,8 @@ pub enum FailureClass {
     InvalidTarget,
     /// The address or port of the first hop is not allowed.
     EgressDenied,
+    /// The site's robots.txt does not allow the first hop, and the job keeps to that.
+    RobotsDisallowed,
     /// The name of the first hop did not resolve.
     Dns,
     /// No connection to the first hop.
@@ -44,9 +46,10 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidTarget,
         Self::EgressDenied,
+        Self::RobotsDisallowed,
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -68,6 +71,7 @@ impl FailureClass {
         match self {
             Self::InvalidTarget => "invalid_target",
             Self::EgressDenied => "egress_denied",
+            Self::RobotsDisallowed => "robots_disallowed",
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
@@ -167,6 +171,7 @@ impl Failure {
             ErrorClass::InvalidTarget | ErrorClass::RedirectRefused => FailureClass::InvalidTarget,
             ErrorClass::EgressDenied | ErrorClass::Budget => FailureClass::EgressDenied,
             ErrorClass::Dns | ErrorClass::DnsUnavailable => FailureClass::Dns,
+            ErrorClass::RobotsDisallowed => FailureClass::RobotsDisallowed,
             ErrorClass::Connect => FailureClass::Connect,
             ErrorClass::Tls => FailureClass::Tls,
             ErrorClass::HttpProtocol

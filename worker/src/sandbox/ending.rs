@@ -68,7 +68,7 @@ mod tests {
     /// Ready and handed over, then so much more on standard output.
     fn said(more: &str) -> Output {
         let mut output = Output::new(100);
-        output.stdout(b"{\"ready\":1,\"protocol\":1}\n");
+        output.stdout(b"{\"ready\":1,\"protocol\":2}\n");
         output.expect("a/1");
         output.stdout(more.as_bytes());
         output

@@ -318,8 +318,9 @@ mod tests {
 
     #[test]
     fn an_image_with_both_labels_is_ours() {
+        let protocol = PROTOCOL.to_string();
         let sha256 = "0".repeat(64);
-        let found = judge("x:latest", image(&[(LABEL_PROTOCOL, "1"), (LABEL_FETCHER, &sha256)]));
+        let found = judge("x:latest", image(&[(LABEL_PROTOCOL, &protocol), (LABEL_FETCHER, &sha256)]));
         let expected =
             Image { reference: "x:latest".to_owned(), id: "sha256:1".to_owned(), fetcher_sha256: sha256 };
         assert_eq!(found.expect("ours"), expected);
@@ -332,12 +333,12 @@ mod tests {
         for (labels, expected) in [
             (vec![], "the label safeurl.protocol is missing"),
             (vec![(LABEL_PROTOCOL, "one")], "the label safeurl.protocol is not a number"),
-            (vec![(LABEL_PROTOCOL, "1")], "the label safeurl.fetcher is missing"),
-            (vec![(LABEL_PROTOCOL, "1"), (LABEL_FETCHER, "abc")], "is not a SHA-256"),
-            (vec![(LABEL_PROTOCOL, "1"), (LABEL_FETCHER, &capitals)], "is not a SHA-256"),
+            (vec![(LABEL_PROTOCOL, "2")], "the label safeurl.fetcher is missing"),
+            (vec![(LABEL_PROTOCOL, "2"), (LABEL_FETCHER, "abc")], "is not a SHA-256"),
+            (vec![(LABEL_PROTOCOL, "2"), (LABEL_FETCHER, &capitals)], "is not a SHA-256"),
             (
-                vec![(LABEL_PROTOCOL, "2"), (LABEL_FETCHER, &sha256)],
-                "speaks protocol 2, this worker speaks 1",
+                vec![(LABEL_PROTOCOL, "3"), (LABEL_FETCHER, &sha256)],
+                "speaks protocol 3, this worker speaks 2",
             ),
         ] {
             let message = reason(image(&labels));
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_image_with_volumes_is_refused() {
-        let mut found = image(&[(LABEL_PROTOCOL, "1"), (LABEL_FETCHER, &"0".repeat(64))]);
+        let mut found = image(&[(LABEL_PROTOCOL, "2"), (LABEL_FETCHER, &"0".repeat(64))]);
         found.config.get_or_insert_default().volumes = Some(vec!["/data".to_owned()]);
         assert!(reason(found).contains("volumes"));
     }

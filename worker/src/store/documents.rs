@@ -39,6 +39,7 @@ pub(super) fn not_evaluated(job: &Job, egress: &[EgressEntry]) -> Body {
             .iter()
             .map(|header| (header.name.clone(), header.value.clone()))
             .collect::<BTreeMap<_, _>>(),
+        respect_robots: false,
     };
     let target = Target::parse(&job.url).ok();
     let facts = SandboxFacts::default();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Result;
 use crate::db::Unit;
-use crate::domain::document::{Body, Request, SCHEMA};
+use crate::domain::document::{Body, Purpose, Request, SCHEMA};
 use crate::domain::scan::Job;
 
 /// What has no body has the SHA-256 of nothing.
@@ -29,7 +29,8 @@ struct ResultRow {
 impl ResultRow {
     fn of(body: &Body) -> Self {
         let verdict = &body.verdict;
-        let last = body.requests.iter().rev().find(|request| request.status.is_some());
+        let mut hops = body.requests.iter().rev().filter(|request| request.purpose == Purpose::Document);
+        let last = hops.find(|request| request.status.is_some());
         let content = body.content.as_ref();
         let metadata = json!({
             "state": verdict.state,

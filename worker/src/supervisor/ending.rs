@@ -184,6 +184,7 @@ mod tests {
             connection: Some(1),
             timings: Timings::default(),
             tls: None,
+            robots: None,
         }
     }
 
@@ -195,6 +196,8 @@ mod tests {
             content: None,
             features: None,
             usage: Usage::default(),
+            side: Vec::new(),
+            body: None,
         }
     }
 

@@ -55,6 +55,8 @@ impl Terms {
             max_redirects: self.max_redirects,
             body_cap: config.body_cap,
             output_cap: config.output_cap,
+            respect_robots: false,
+            evidence: false,
             egress: match config.network {
                 Network::None => Egress::Gateway { socket: SOCKET_PATH.to_owned() },
                 Network::Bridge => Egress::Bridge(config.bridge.clone()),
@@ -79,6 +81,7 @@ impl Terms {
             timeout_ms: millis(self.timeout),
             max_redirects: self.max_redirects,
             headers,
+            respect_robots: false,
         }
     }
 }

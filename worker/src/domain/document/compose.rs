@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use safeurl_protocol::ledger::{Decision, Ledger};
-use safeurl_protocol::{Exchange, Header, Report};
+use safeurl_protocol::{Exchange, Header, Purpose, Report};
 use url::Url;
 
 use super::{
-    Body, Content, EgressEntry, Features, Form, Limits, Links, Lists, OutcomeName, Page, Redirected, Request,
-    Sandbox, Task, TaskOptions, Text, Timings, Tls,
+    Body, Certificate, Content, EgressEntry, Features, Form, Limits, Links, Lists, OutcomeName, Page,
+    Redirected, Request, Sandbox, Task, TaskOptions, Text, Timings, Tls,
 };
 use crate::domain::scan::Job;
 use crate::domain::target::{Target, apex_of, apex_of_name};
@@ -76,7 +76,7 @@ pub fn compose(
     now: Timestamp,
 ) -> Body {
     let Evidence { target, report, ledger } = evidence;
-    let requests: Vec<_> = report.requests.iter().map(|exchange| request(exchange, ledger)).collect();
+    let requests = requests(report, ledger);
     let page = report.requests.last().and_then(|last| page(target, last, evidence, now));
     let page_url = page.as_ref().and_then(|page| Url::parse(&page.url).ok());
     let fallback = target.fallback().map(Url::as_str);
@@ -95,6 +95,9 @@ pub fn compose(
             declared_mime_type: content.declared_mime_type.clone(),
             sniffed_mime_type: content.sniffed_mime_type.clone(),
             truncated: content.truncated,
+            file_name: content.file_name.clone(),
+            name_matches_type: content.name_matches_type,
+            attachment: content.attachment,
             text: content
                 .text
                 .as_ref()
@@ -209,9 +212,24 @@ fn redirected(submitted: &Url, last: &Url) -> Option<Redirected> {
     }
 }
 
-fn request(exchange: &Exchange, ledger: &Ledger) -> Request {
+/// All exchanges in the order they were made.
+fn requests(report: &Report, ledger: &Ledger) -> Vec<Request> {
+    let mut requests = Vec::with_capacity(report.requests.len() + report.side.len());
+    let hops = report.requests.iter().map(|exchange| (Purpose::Document, exchange));
+    let beside = |before: usize| report.side.iter().filter(move |side| side.before == before);
+    for (n, hop) in hops.enumerate() {
+        requests.extend(beside(n).map(|side| request(side.purpose, &side.exchange, ledger)));
+        requests.push(request(hop.0, hop.1, ledger));
+    }
+    let rest = report.side.iter().filter(|side| side.before >= report.requests.len());
+    requests.extend(rest.map(|side| request(side.purpose, &side.exchange, ledger)));
+    requests
+}
+
+fn request(purpose: Purpose, exchange: &Exchange, ledger: &Ledger) -> Request {
     let entry = exchange.connection.and_then(|seq| ledger.entry(seq));
     Request {
+        purpose,
         url: exchange.url.clone(),
         method: exchange.method.clone(),
         status: exchange.status,
@@ -246,7 +264,19 @@ fn request(exchange: &Exchange, ledger: &Ledger) -> Request {
             valid_from: tls.valid_from.map(Timestamp::from_seconds),
             valid_to: tls.valid_to.map(Timestamp::from_seconds),
             sha256: tls.sha256.clone(),
+            chain: tls.chain.iter().map(certificate).collect(),
         }),
+        robots: exchange.robots.clone(),
+    }
+}
+
+fn certificate(wire: &safeurl_protocol::Certificate) -> Certificate {
+    Certificate {
+        subject: wire.subject.clone(),
+        issuer: wire.issuer.clone(),
+        valid_from: wire.valid_from.map(Timestamp::from_seconds),
+        valid_to: wire.valid_to.map(Timestamp::from_seconds),
+        sha256: wire.sha256.clone(),
     }
 }
 
@@ -301,14 +331,25 @@ fn features(report: &Report, page: Option<&Url>) -> Option<Features> {
         meta: features.meta.clone(),
         open_graph: features.open_graph.clone(),
         forms: forms.collect(),
-        links: Links { internal, external, list: features.links.list.clone(), capped: features.links.capped },
+        links: Links {
+            internal,
+            external,
+            domains: Vec::new(),
+            list: features.links.list.clone(),
+            capped: features.links.capped,
+        },
         scripts: features.scripts.clone(),
         iframes: features.iframes.clone(),
         meta_refresh: features.meta_refresh.clone(),
-        emails: None,
+        emails: Some(features.emails.clone()),
         phones: None,
-        favicon: None,
+        favicon: features.favicon.clone(),
         technologies: None,
+        json_ld: features.json_ld.clone(),
+        possible_redirects: features.possible_redirects.clone(),
+        embedded: features.embedded.clone(),
+        comments: features.comments.clone(),
+        capped: features.capped.clone(),
     })
 }
 

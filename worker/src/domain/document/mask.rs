@@ -64,6 +64,7 @@ mod tests {
             timeout_ms: 1,
             max_redirects: 1,
             headers: Default::default(),
+            respect_robots: false,
         };
         let body = without_report(&job, None, options, &Ledger::default(), SandboxFacts::default(), verdict);
         let header = Header { name: "Authorization".into(), value: "Bearer t0ken-123".into() };

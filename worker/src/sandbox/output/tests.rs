@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const ATTEMPT: &str = "0198c5c0-0000-7000-8000-000000000000/1";
-const READY: &str = "{\"ready\":1,\"protocol\":1}\n";
+const READY: &str = "{\"ready\":1,\"protocol\":2}\n";
 
 fn header_of(attempt: &str, bytes: u64, sha256: &str) -> String {
     let header = ReportHeader { report: 1, attempt: attempt.to_owned(), bytes, sha256: sha256.to_owned() };
@@ -100,8 +100,8 @@ fn a_digest_in_capitals_is_wrong() {
 #[test]
 fn the_first_line_must_say_ready_with_our_protocol() {
     for (line, expected) in [
-        ("{\"ready\":1,\"protocol\":2}\n", "the fetcher speaks protocol 2, this worker 1"),
-        ("{\"ready\":0,\"protocol\":1}\n", "the first line is not a ready line"),
+        ("{\"ready\":1,\"protocol\":3}\n", "the fetcher speaks protocol 3, this worker 2"),
+        ("{\"ready\":0,\"protocol\":2}\n", "the first line is not a ready line"),
         ("hello\n", "the first line is not a ready line"),
     ] {
         let mut output = Output::new(100);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::document::{
-    Body, Content, Decision, EgressEntry, Lists, OutcomeName, Request, SCHEMA, Sandbox, Task, TaskOptions,
-    Timings,
+    Body, Content, Decision, EgressEntry, Lists, OutcomeName, Purpose, Request, SCHEMA, Sandbox, Task,
+    TaskOptions, Timings,
 };
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Method, ScanId};
@@ -37,6 +37,7 @@ fn hop(seq: u64, decision: Decision, addresses: &[&str]) -> EgressEntry {
 
 fn exchange(url: &str, status: Option<u16>, connection: Option<u64>) -> Request {
     Request {
+        purpose: Purpose::Document,
         url: url.to_owned(),
         method: "GET".to_owned(),
         status,
@@ -54,6 +55,7 @@ fn exchange(url: &str, status: Option<u16>, connection: Option<u64>) -> Request 
         connection,
         timings: Timings { dns_ms: None, connect_ms: None, tls_ms: None, first_byte_ms: None, total_ms: 5 },
         tls: None,
+        robots: None,
     }
 }
 
@@ -73,6 +75,7 @@ pub(super) fn body() -> Body {
                 timeout_ms: 1,
                 max_redirects: 2,
                 headers: BTreeMap::new(),
+                respect_robots: false,
             },
         },
         page: None,
@@ -87,6 +90,9 @@ pub(super) fn body() -> Body {
             declared_mime_type: Some("text/html".to_owned()),
             sniffed_mime_type: None,
             truncated: false,
+            file_name: None,
+            name_matches_type: None,
+            attachment: false,
             text: None,
         }),
         features: None,
