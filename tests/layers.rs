@@ -66,6 +66,7 @@ const FOREIGN: &[(&str, Home)] = &[
     ("humantime", Home::Only(&["config"])),
     ("tracing_subscriber", Home::Only(&["telemetry"])),
     ("clap", Home::Only(&[])),
+    ("csv", Home::Only(&[])),
     ("anyhow", Home::Only(&[])),
 ];
 

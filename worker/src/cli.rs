@@ -5,6 +5,7 @@
 
 mod assemble;
 pub mod config;
+pub mod csv;
 mod database;
 pub mod db;
 pub mod demo;

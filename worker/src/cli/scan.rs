@@ -4,7 +4,7 @@ mod progress;
 mod report;
 mod run;
 #[cfg(test)]
-mod sample;
+pub(super) mod sample;
 mod session;
 pub(super) mod table;
 

@@ -9,7 +9,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::VerdictState;
 
 /// A scan that got no answer.
-pub(super) fn failed(message: &str) -> Document {
+pub(in crate::cli) fn failed(message: &str) -> Document {
     let mut document = judged(VerdictState::NotEvaluated);
     document.job.state = State::Failed;
     document.job.failure = Some(Failure::new(FailureClass::Connect, FailureStage::Fetch, message));
@@ -19,7 +19,7 @@ pub(super) fn failed(message: &str) -> Document {
 }
 
 /// A scan with a weak reason, and one without weight.
-pub(super) fn judged(state: VerdictState) -> Document {
+pub(in crate::cli) fn judged(state: VerdictState) -> Document {
     let finding = |rule: &str, title: &str, weight: i32, evidence: &str| {
         json!({ "ruleId": rule, "title": title, "severity": "low", "weight": weight, "category": "other",
                 "evidence": [evidence] })
