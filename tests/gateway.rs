@@ -2,6 +2,8 @@
 
 #[path = "gateway/death.rs"]
 mod death;
+#[path = "gateway/race.rs"]
+mod race;
 #[path = "gateway/world.rs"]
 mod world;
 

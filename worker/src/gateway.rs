@@ -25,6 +25,7 @@ mod handle;
 mod journal;
 mod message;
 pub mod process;
+mod race;
 mod record;
 pub mod request;
 mod resolv_conf;

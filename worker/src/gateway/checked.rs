@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use safeurl_egress::{Decision, Policy};
 use tokio::net::TcpStream;
@@ -34,11 +33,9 @@ impl CheckedAddr {
         self.0
     }
 
-    /// Connects within the limit; running out of it is an error of kind `TimedOut`.
-    pub(super) async fn connect(self, limit: Duration) -> io::Result<TcpStream> {
-        let stream = tokio::time::timeout(limit, TcpStream::connect(self.0))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    /// Connects. How long that may take is the caller's business.
+    pub(super) async fn connect(self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }

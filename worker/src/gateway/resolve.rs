@@ -38,7 +38,7 @@ pub(super) struct Resolver {
 /// What became of a host.
 #[derive(Debug)]
 pub(super) struct Resolution {
-    /// In the order they would be dialled.
+    /// IPv4 first, each family as answered; in which order they are dialled is the race's business.
     pub(super) addresses: Vec<IpAddr>,
     /// Time the name servers took; `None` when none was asked.
     pub(super) dns_time: Option<Duration>,

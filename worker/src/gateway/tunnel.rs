@@ -14,8 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
 use super::budget::{Direction, Spending};
-use super::checked::CheckedAddr;
 use super::journal::{self, Journal};
+use super::race::{self, Lost};
 use super::request::{self, BadRequest, Connect, MAX_HEAD_BYTES};
 use super::resolve::{Outcome, Resolution, Resolver};
 
@@ -195,12 +195,15 @@ async fn reach(
     entry.decision = Decision::Allowed;
     entry.rule = rule.to_owned();
     let started = Instant::now();
+    let targets = race::ordered(&targets, race::has_route);
     let dialled = tokio::select! {
-        reason = ended(ending) => Err((Refusal::budget(reason), reason.to_owned())),
-        dialled = dial(&targets, attempt.connect_timeout) => dialled.map_err(|error| {
-            let status = if error.kind() == io::ErrorKind::TimedOut { "504 Gateway Timeout" } else { "502 Bad Gateway" };
-            (Refusal::failed(status, "connect", format!("cannot connect: {}", error.kind())), error.kind().to_string())
-        }),
+        reason = ended(ending) => {
+            entry.dialed = targets.first().map(|target| target.address().ip().to_string());
+            entry.error = Some(reason.to_owned());
+            entry.duration_ms = Some(millis(started.elapsed()));
+            return Err((entry, Refusal::budget(reason)));
+        }
+        dialled = race::race(&targets, attempt.connect_timeout, |target| target.connect()) => dialled,
     };
     match dialled {
         Ok((server, target)) => {
@@ -208,31 +211,20 @@ async fn reach(
             entry.connect_ms = Some(millis(started.elapsed()));
             Ok((server, entry))
         }
-        Err((refusal, error)) => {
+        Err(Lost { last, error }) => {
             // Dialled all the same; of several addresses the last one tried.
-            entry.dialed = targets.last().map(|target| target.address().ip().to_string());
-            entry.error = Some(error);
+            entry.dialed = last.map(|target| target.address().ip().to_string());
+            entry.error = Some(error.kind().to_string());
             entry.duration_ms = Some(millis(started.elapsed()));
+            let status = if error.kind() == io::ErrorKind::TimedOut {
+                "504 Gateway Timeout"
+            } else {
+                "502 Bad Gateway"
+            };
+            let refusal = Refusal::failed(status, "connect", format!("cannot connect: {}", error.kind()));
             Err((entry, refusal))
         }
     }
-}
-
-/// Tries the addresses in their order; each gets an equal share of the time that is left. The last error counts,
-/// but running out of time on any of them says more than a refusal by another.
-async fn dial(targets: &[CheckedAddr], limit: Duration) -> io::Result<(TcpStream, CheckedAddr)> {
-    let deadline = Instant::now() + limit;
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (n, target) in targets.iter().enumerate() {
-        let left = u32::try_from(targets.len() - n).unwrap_or(u32::MAX);
-        let share = deadline.saturating_duration_since(Instant::now()) / left;
-        match target.connect(share).await {
-            Ok(server) => return Ok((server, *target)),
-            Err(_) if failure.kind() == io::ErrorKind::TimedOut => {}
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 async fn refuse(
