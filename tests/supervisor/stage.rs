@@ -300,6 +300,8 @@ fn config_of_tests() -> Config {
         max_redirects: 10,
         user_agent: "test".to_owned(),
         headers: Vec::new(),
+        respect_robots: false,
+        evidence: false,
         body_cap: 1 << 20,
         output_cap: 1 << 20,
         network: Network::None,

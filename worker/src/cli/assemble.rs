@@ -82,6 +82,8 @@ fn supervisor(settings: &Settings, network: Network, info: &EngineInfo, image: &
         max_redirects: settings.fetch.max_redirects,
         user_agent: settings.fetch.user_agent.clone(),
         headers: settings.fetch.headers.clone(),
+        respect_robots: settings.fetch.respect_robots,
+        evidence: false,
         body_cap: settings.fetch.body_cap.as_u64(),
         output_cap: settings.sandbox.output_cap.as_u64(),
         network,

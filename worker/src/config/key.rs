@@ -77,6 +77,7 @@ pub(super) static KEYS: &[Key] = &[
     key("fetch.max_redirects"),
     key("fetch.body_cap"),
     list("fetch.headers"),
+    key("fetch.respect_robots"),
     key("retry.max_attempts"),
     key("analysis.timeout"),
     key("log.format"),

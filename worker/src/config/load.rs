@@ -9,7 +9,7 @@ use super::layers::{self, Layer};
 use super::origin::{Origins, Shown};
 use super::raw::Raw;
 use super::rule::{
-    self, Folder, HostMap, List, Name, RequestHeader, Rule, SecretText, Subnet, Text, Word, within,
+    self, Folder, HostMap, List, Name, RequestHeader, Rule, SecretText, Subnet, Text, Truth, Word, within,
 };
 use super::settings::{
     Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Queue, Retry, Sandbox,
@@ -105,6 +105,7 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             max_redirects: r.get("fetch.max_redirects", &within(0..=50)),
             body_cap: r.get("fetch.body_cap", &within(ByteSize::kib(1)..=ByteSize::mib(64))),
             headers: r.get("fetch.headers", &List { of: RequestHeader, most: MAX_HEADERS }),
+            respect_robots: r.get("fetch.respect_robots", &Truth),
         },
         retry: Retry { max_attempts: r.get("retry.max_attempts", &within(1..=100)) },
         analysis: Analysis { timeout: r.get("analysis.timeout", &within(TENTH..=MINUTE)) },
@@ -163,7 +164,7 @@ impl Reader {
                 let quoted = match &written.raw {
                     Raw::Loose(text) | Raw::Text(text) => rule.quote(text),
                     Raw::Whole(number) | Raw::Decimal(number) => rule.quote(number).map(|_| number.clone()),
-                    Raw::List(_) | Raw::Table(_) | Raw::Other(_) => None,
+                    Raw::Truth(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => None,
                 };
                 let quoted = quoted.map(|quoted| quoted + " ").unwrap_or_default();
                 let message = format!("{path}: {quoted}{wrong}; accepted: {}", rule.accepts());

@@ -15,6 +15,8 @@ pub(super) enum Raw {
     Whole(String),
     /// A decimal number of a file, as it is written.
     Decimal(String),
+    /// A truth value of a file.
+    Truth(bool),
     /// A list.
     List(Vec<Raw>),
     /// A table.
@@ -30,7 +32,7 @@ impl Raw {
             DeValue::Integer(number) if number.radix() == 10 => Self::Whole(number.as_str().to_owned()),
             DeValue::Integer(_) => Self::Other("a number that is not decimal"),
             DeValue::Float(number) => Self::Decimal(number.as_str().to_owned()),
-            DeValue::Boolean(_) => Self::Other("a truth value"),
+            DeValue::Boolean(value) => Self::Truth(*value),
             DeValue::Datetime(_) => Self::Other("a date"),
             DeValue::Array(items) => {
                 Self::List(items.iter().map(|item| Self::from_toml(item.get_ref())).collect())
@@ -49,6 +51,7 @@ impl Raw {
         match self {
             Self::Loose(_) | Self::Text(_) => "text",
             Self::Whole(_) | Self::Decimal(_) => "a number",
+            Self::Truth(_) => "a truth value",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(kind) => kind,
@@ -60,7 +63,12 @@ impl Raw {
         match self {
             Self::List(items) => Some(items.clone()),
             Self::Loose(text) => Some(split(text).into_iter().map(Self::Loose).collect()),
-            Self::Text(_) | Self::Whole(_) | Self::Decimal(_) | Self::Table(_) | Self::Other(_) => None,
+            Self::Text(_)
+            | Self::Whole(_)
+            | Self::Decimal(_)
+            | Self::Truth(_)
+            | Self::Table(_)
+            | Self::Other(_) => None,
         }
     }
 
@@ -75,7 +83,12 @@ impl Raw {
                     Some((name.trim().to_owned(), Self::Loose(value.trim().to_owned())))
                 })
                 .collect(),
-            Self::Text(_) | Self::Whole(_) | Self::Decimal(_) | Self::List(_) | Self::Other(_) => None,
+            Self::Text(_)
+            | Self::Whole(_)
+            | Self::Decimal(_)
+            | Self::Truth(_)
+            | Self::List(_)
+            | Self::Other(_) => None,
         }
     }
 }

@@ -45,7 +45,7 @@ fn text(raw: &Raw) -> Result<&str, String> {
     match raw {
         Raw::Loose(text) => Ok(text.trim()),
         Raw::Text(text) => Ok(text),
-        Raw::Whole(_) | Raw::Decimal(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
+        Raw::Whole(_) | Raw::Decimal(_) | Raw::Truth(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
             Err(format!("is {}, not text", raw.kind()))
         }
     }
@@ -86,7 +86,7 @@ impl Rule for Within<u32> {
         let digits = match raw {
             Raw::Whole(digits) => digits,
             Raw::Loose(digits) => digits.trim(),
-            Raw::Text(_) | Raw::Decimal(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Decimal(_) | Raw::Truth(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
                 return Err(format!("is {}, not a whole number", raw.kind()));
             }
         };
@@ -115,7 +115,7 @@ impl Rule for Within<f64> {
         let digits = match raw {
             Raw::Whole(digits) | Raw::Decimal(digits) => digits,
             Raw::Loose(digits) => digits.trim(),
-            Raw::Text(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Truth(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
                 return Err(format!("is {}, not a number", raw.kind()));
             }
         };
@@ -209,5 +209,30 @@ impl<T: Copy + PartialEq> Rule for Word<T> {
 
     fn show(&self, value: &T) -> Value {
         self.0.iter().find(|(_, known)| known == value).map_or(Value::Null, |(word, _)| Value::from(*word))
+    }
+}
+
+/// Yes or no.
+pub(super) struct Truth;
+
+impl Rule for Truth {
+    type Out = bool;
+
+    fn accepts(&self) -> String {
+        "true or false".to_owned()
+    }
+
+    fn read(&self, raw: &Raw) -> Result<bool, String> {
+        match raw {
+            Raw::Truth(value) => Ok(*value),
+            Raw::Loose(text) => text.trim().parse().map_err(|_| "is neither true nor false".to_owned()),
+            Raw::Text(_) | Raw::Whole(_) | Raw::Decimal(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
+                Err(format!("is {}, not a truth value", raw.kind()))
+            }
+        }
+    }
+
+    fn show(&self, value: &bool) -> Value {
+        Value::from(*value)
     }
 }

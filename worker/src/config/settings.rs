@@ -157,6 +157,8 @@ pub struct Fetch {
     pub body_cap: ByteSize,
     /// Extra headers, to the submitted origin only. No name stands there twice.
     pub headers: Vec<Header>,
+    /// Every job keeps to robots.txt, also one that does not ask for it.
+    pub respect_robots: bool,
 }
 
 /// Trying again.

@@ -281,6 +281,8 @@ fn wrong_values_say_what_is_wrong_where_and_what_is_accepted() {
         ("worker", "concurrency = 0", "worker.concurrency: 0 is less than 1"),
         ("worker", "concurrency = -1", "worker.concurrency: -1 is less than 1"),
         ("worker", "concurrency = 99999999999", "worker.concurrency: 99999999999 is more than 256"),
+        ("fetch", "respect_robots = 1", "fetch.respect_robots: 1 is a number, not a truth value"),
+        ("fetch", "respect_robots = \"true\"", "is text, not a truth value"),
         ("worker", "concurrency = true", "worker.concurrency: is a truth value, not a whole number"),
         (
             "queue",

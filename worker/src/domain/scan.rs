@@ -138,6 +138,9 @@ pub struct Options {
     /// Sent to the submitted origin only; values are masked wherever they are shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
+    /// Keep to robots.txt; `false` leaves it to the configuration.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub respect_robots: bool,
     /// Labels of the submitter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -287,6 +290,15 @@ mod tests {
         assert!(ScanId::parse("é".repeat(100)).is_ok());
         assert_eq!(ScanId::parse(""), Err(ScanIdError { bytes: 0 }));
         assert_eq!(ScanId::parse("x".repeat(201)), Err(ScanIdError { bytes: 201 }));
+    }
+
+    #[test]
+    fn options_that_were_written_before_an_option_was_there_are_read_and_say_nothing_of_it() {
+        let older: Options = serde_json::from_str(r#"{"userAgent":"x"}"#).expect("readable");
+        assert!(!older.respect_robots);
+        assert_eq!(serde_json::to_string(&older).expect("JSON"), r#"{"userAgent":"x"}"#);
+        let asking = Options { respect_robots: true, ..Options::default() };
+        assert_eq!(serde_json::to_string(&asking).expect("JSON"), r#"{"respectRobots":true}"#);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn not_evaluated(job: &Job, egress: &[EgressEntry]) -> Body {
             .iter()
             .map(|header| (header.name.clone(), header.value.clone()))
             .collect::<BTreeMap<_, _>>(),
-        respect_robots: false,
+        respect_robots: job.options.respect_robots,
     };
     let target = Target::parse(&job.url).ok();
     let facts = SandboxFacts::default();

@@ -2,7 +2,9 @@
 //! [`Ending`] comes out. The only place where bytes from the sandbox become a report.
 
 use safeurl_protocol::ledger::{Decision, Ledger};
-use safeurl_protocol::{ErrorClass, Exchange, Report, SCHEMA};
+use safeurl_protocol::{
+    ErrorClass, Exchange, Purpose, Report, RobotsDecision, RobotsSource, SCHEMA, SideRequest,
+};
 
 use super::attempt::End;
 use crate::domain::document::OutcomeName;
@@ -135,9 +137,31 @@ fn of_report(report: Report, watched: Watched<'_>) -> Ending {
     }
     let failure = report.requests.last().map_or_else(
         || Failure::new(FailureClass::OutputInvalid, FailureStage::Report, "the report names no request"),
-        |exchange| first_hop_failure(exchange, watched),
+        |exchange| match unreached_robots(&report, exchange) {
+            Some(robots) => before_the_hop(first_hop_failure(robots, watched)),
+            None => first_hop_failure(exchange, watched),
+        },
     );
     Ending::Failure { failure, report: Some(Box::new(report)) }
+}
+
+/// The exchange for the robots.txt of the last hop, where that got no response: the hop was then not refused by the
+/// site but could not be reached, and why not is what a person has to know.
+fn unreached_robots<'a>(report: &'a Report, hop: &Exchange) -> Option<&'a Exchange> {
+    let unreachable = |robots: &RobotsDecision| match robots.source {
+        RobotsSource::Unreachable => true,
+        RobotsSource::File | RobotsSource::Missing => false,
+    };
+    let last = report.requests.len().saturating_sub(1);
+    let asked = |side: &&SideRequest| side.purpose == Purpose::Robots && side.before == last;
+    let side = report.side.iter().rev().find(asked)?;
+    let refused = hop.error.as_ref().is_some_and(|error| error.class == ErrorClass::RobotsDisallowed);
+    let silent = side.exchange.status.is_none() && side.exchange.error.is_some();
+    (refused && silent && hop.robots.as_ref().is_some_and(unreachable)).then_some(&side.exchange)
+}
+
+fn before_the_hop(failure: Failure) -> Failure {
+    Failure { message: format!("asking for robots.txt: {}", failure.message), ..failure }
 }
 
 /// Where report and ledger disagree about a refusal, the ledger wins.
@@ -267,6 +291,54 @@ mod tests {
         let requests = vec![exchange(None, Some(ErrorClass::Connect))];
         let ending = decide(reported(&report(requests)), ATTEMPT, Watched::Gateway(&denied));
         assert_eq!(class_of(&ending), Some(FailureClass::EgressDenied));
+    }
+
+    /// A hop that was refused, and the exchange for robots.txt that went before it.
+    fn refused_by_robots(source: RobotsSource, robots: Exchange) -> Report {
+        let mut hop = exchange(None, Some(ErrorClass::RobotsDisallowed));
+        hop.connection = None;
+        hop.robots = Some(RobotsDecision { allowed: false, source, rule: Some("Disallow: /".into()) });
+        let side = SideRequest { purpose: Purpose::Robots, before: 0, exchange: robots };
+        Report { side: vec![side], ..report(vec![hop]) }
+    }
+
+    #[test]
+    fn a_first_hop_that_robots_refuse_is_no_scan_although_the_file_had_a_response() {
+        for (source, status) in [(RobotsSource::File, 200), (RobotsSource::Unreachable, 503)] {
+            let refused = refused_by_robots(source, exchange(Some(status), None));
+            let ending = decide(reported(&refused), ATTEMPT, Watched::Gateway(&ledger()));
+            let Ending::Failure { failure, report } = ending else { panic!("{ending:?}") };
+            assert_eq!((failure.class, failure.retryable), (FailureClass::RobotsDisallowed, false));
+            assert!(report.is_some_and(|report| report.side.len() == 1), "what was asked is kept");
+        }
+    }
+
+    #[test]
+    fn robots_that_cannot_be_asked_are_told_by_what_was_in_the_way() {
+        for (error, class, retryable) in [
+            (ErrorClass::Dns, FailureClass::Dns, false),
+            (ErrorClass::DnsUnavailable, FailureClass::Dns, true),
+            (ErrorClass::EgressDenied, FailureClass::EgressDenied, false),
+            (ErrorClass::Connect, FailureClass::Connect, false),
+            (ErrorClass::Timeout, FailureClass::Timeout, false),
+        ] {
+            let refused = refused_by_robots(RobotsSource::Unreachable, exchange(None, Some(error)));
+            let ending = decide(reported(&refused), ATTEMPT, Watched::Gateway(&ledger()));
+            let Ending::Failure { failure, .. } = ending else { panic!("{ending:?}") };
+            assert_eq!((failure.class, failure.retryable), (class, retryable), "{error:?}");
+            assert_eq!(failure.message, "asking for robots.txt: why");
+        }
+    }
+
+    #[test]
+    fn a_later_hop_that_robots_refuse_is_evidence() {
+        let later = exchange(None, Some(ErrorClass::RobotsDisallowed));
+        let ending = decide(
+            reported(&report(vec![exchange(Some(302), None), later])),
+            ATTEMPT,
+            Watched::Gateway(&ledger()),
+        );
+        assert!(matches!(ending, Ending::Report(_)), "{ending:?}");
     }
 
     #[test]

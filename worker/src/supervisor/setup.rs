@@ -21,6 +21,10 @@ pub struct Config {
     pub user_agent: String,
     /// Headers of every scan, sent to the submitted origin only.
     pub headers: Vec<Header>,
+    /// Every row keeps to robots.txt; else only one that asks for it.
+    pub respect_robots: bool,
+    /// Watchers get the reports whole, with what was fetched. Nothing of that is stored.
+    pub evidence: bool,
     /// Bytes of decoded body kept.
     pub body_cap: u64,
     /// Bytes of report accepted.

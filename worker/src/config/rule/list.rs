@@ -27,7 +27,12 @@ impl<R: Rule> Rule for List<R> {
             self.of.read(item).map_err(|wrong| {
                 let quoted = match item {
                     Raw::Loose(text) | Raw::Text(text) => self.of.quote(text),
-                    Raw::Whole(_) | Raw::Decimal(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => None,
+                    Raw::Whole(_)
+                    | Raw::Decimal(_)
+                    | Raw::Truth(_)
+                    | Raw::List(_)
+                    | Raw::Table(_)
+                    | Raw::Other(_) => None,
                 };
                 let item = quoted.unwrap_or_else(|| format!("item {}", n + 1));
                 format!("{item} in it {wrong}")
