@@ -2,6 +2,8 @@
 
 #[path = "support/place.rs"]
 mod place;
+#[path = "commands/submit.rs"]
+mod submit;
 
 use std::fs::File;
 

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::config::{ConfigError, Flag, Origins, Settings, Sources};
+use crate::domain::scan::Options;
 
 /// The settings people change often; everything else is in the file and the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -66,6 +67,88 @@ pub struct StoreArgs {
     /// Where jobs and results are kept, such as file:./local.db
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+}
+
+/// What a scan asks for by itself, wherever it is run.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct JobArgs {
+    /// Label to find it by; may be given again
+    #[arg(long = "tag", value_name = "TEXT", value_parser = tag)]
+    pub tags: Vec<String>,
+
+    /// Keep to the site's robots.txt, and end with robots_disallowed where it refuses
+    #[arg(long)]
+    pub respect_robots: bool,
+}
+
+/// What goes with a job to a worker that has settings of its own.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RequestArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// Time for each scan, such as 10s; the worker's own limit still holds
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+
+    /// Redirects to follow; the worker's own limit still holds
+    #[arg(long, value_name = "N")]
+    pub max_redirects: Option<String>,
+
+    /// Header for the submitted origin; may be given again
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+
+    /// Value of the User-Agent header
+    #[arg(long, value_name = "TEXT")]
+    pub user_agent: Option<String>,
+}
+
+/// The longest tag. It is a word to find scans by, and stands in tables.
+const MAX_TAG_CHARS: usize = 100;
+
+fn tag(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("a tag is visible text".to_owned());
+    }
+    if text.chars().count() > MAX_TAG_CHARS {
+        return Err(format!("a tag has at most {MAX_TAG_CHARS} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+impl JobArgs {
+    /// As the row has them.
+    pub fn options(&self) -> Options {
+        Options { tags: self.tags.clone(), respect_robots: self.respect_robots, ..Options::default() }
+    }
+}
+
+impl RequestArgs {
+    /// As the row has them. What a value may be is checked like the setting that it stands in for.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn options(&self) -> Result<Options, ConfigError> {
+        let flag = |key, flag, text: &String| Flag { key, flag, text: text.clone() };
+        let timeout = self.timeout.iter().map(|text| flag("sandbox.timeout", "--timeout", text));
+        let redirects =
+            self.max_redirects.iter().map(|text| flag("fetch.max_redirects", "--max-redirects", text));
+        let agent = self.user_agent.iter().map(|text| flag("fetch.user_agent", "--user-agent", text));
+        let headers = self.headers.iter().map(|text| flag("fetch.headers", "--header", text));
+        let flags = timeout.chain(redirects).chain(agent).chain(headers).collect();
+        // Nothing but the flags: what this machine is configured to is no wish of the job.
+        let (read, _) = Settings::load(&Sources { flags, ..Sources::default() })?;
+        let millis = u64::try_from(read.sandbox.timeout.as_millis()).unwrap_or(u64::MAX);
+        Ok(Options {
+            user_agent: self.user_agent.as_ref().map(|_| read.fetch.user_agent),
+            timeout_ms: self.timeout.as_ref().map(|_| millis),
+            max_redirects: self.max_redirects.as_ref().map(|_| read.fetch.max_redirects),
+            headers: read.fetch.headers,
+            ..self.job.options()
+        })
+    }
 }
 
 impl SettingsArgs {

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use super::database;
 use super::exit::Exit;
 use super::output::{Output, plain};
-use super::settings::StoreArgs;
+use super::settings::{RequestArgs, StoreArgs};
 use crate::domain::scan::{Method, Options, ScanId};
 use crate::domain::target::Target;
 use crate::store::{NewJob, OpenMode, Store};
@@ -19,6 +20,12 @@ const AT_ONCE: usize = 500;
 /// Whose jobs those of the command line are.
 pub(super) const USER: &str = "local";
 
+/// The last priority. BullMQ has no more, and jobs may go through one (`PRIORITY_LIMIT` in its sources).
+const LAST_PRIORITY: i64 = 1 << 21;
+
+/// The longest delay: a year.
+const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Put URLs into the queue and print their job ids
 ///
 /// Prints one id a line, in the order of the URLs. In a file each line is a URL; empty lines and lines that begin with
@@ -26,7 +33,8 @@ pub(super) const USER: &str = "local";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl submit https://example.com/ https://example.org/
-  safeurl submit --file urls.txt
+  safeurl submit --file urls.txt --tag reported --priority 10
+  safeurl submit --delay 1h --timeout 10s --respect-robots https://example.com/
   grep -o 'http[^ ]*' mail.txt | safeurl submit -")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["urls", "file"]))]
 pub struct Args {
@@ -38,8 +46,24 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 
+    /// Order among the waiting: 0 first, 1 before 2
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..=LAST_PRIORITY))]
+    pub priority: i64,
+
+    /// Not to be scanned before this has passed, such as 30s or 1h
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    pub delay: Option<Duration>,
+
+    #[command(flatten)]
+    pub request: RequestArgs,
+
     #[command(flatten)]
     pub settings: StoreArgs,
+}
+
+fn delay(text: &str) -> Result<Duration, String> {
+    let delay = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if delay > LONGEST_DELAY { Err("that is more than a year".to_owned()) } else { Ok(delay) }
 }
 
 /// Runs it.
@@ -48,9 +72,13 @@ pub struct Args {
 /// Whatever is wrong with the settings, the database, or with reading the lines.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let (settings, _) = args.settings.load()?;
+    let options = args.request.options()?;
     let store = database::open_ready(&settings, OpenMode::Create).await?;
     let mut queue = Queue {
         store,
+        options,
+        priority: args.priority,
+        delay: args.delay,
         max_attempts: settings.retry.max_attempts,
         waiting: Vec::new(),
         output: Output::stdout(),
@@ -74,6 +102,9 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
 /// The way in: what is fine goes on in blocks, what is not is told and left out.
 struct Queue {
     store: Store,
+    options: Options,
+    priority: i64,
+    delay: Option<Duration>,
     max_attempts: u32,
     waiting: Vec<NewJob>,
     output: Output,
@@ -104,12 +135,12 @@ impl Queue {
             id: ScanId::fresh(),
             user: USER.to_owned(),
             url: url.to_owned(),
-            options: Options::default(),
-            priority: 0,
+            options: self.options.clone(),
+            priority: self.priority,
             method: Method::Cli,
             max_attempts: self.max_attempts,
             reserved_for: None,
-            delay: None,
+            delay: self.delay,
         });
         if self.waiting.len() >= AT_ONCE { self.flush().await } else { Ok(()) }
     }
