@@ -14,6 +14,7 @@ mod crash;
 mod fetch;
 mod page;
 mod plan;
+mod reference;
 mod report;
 mod serve;
 

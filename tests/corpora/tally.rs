@@ -37,7 +37,10 @@ pub fn text(path: &str) -> String {
 pub fn bytes(path: &str) -> Vec<u8> {
     let path = corpora().join(path);
     std::fs::read(&path).unwrap_or_else(|error| {
-        panic!("cannot read {}: {error}\nhint: set SAFEURL_CORPORA to the folder that holds it", path.display())
+        panic!(
+            "cannot read {}: {error}\nhint: set SAFEURL_CORPORA to the folder that holds it",
+            path.display()
+        )
     })
 }
 
@@ -120,7 +123,8 @@ impl Tally {
         );
         let folder = root().join("target/corpora");
         std::fs::create_dir_all(&folder).expect("the build folder can be written");
-        std::fs::write(folder.join(format!("{}.tsv", self.row)), &line).expect("the build folder can be written");
+        std::fs::write(folder.join(format!("{}.tsv", self.row)), &line)
+            .expect("the build folder can be written");
         print!("{line}");
     }
 }

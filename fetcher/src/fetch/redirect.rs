@@ -28,7 +28,7 @@ pub(crate) struct Next {
 impl Next {
     fn new(kind: RedirectKind, base: &Url, text: &str) -> Self {
         let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
-        Self { kind, to: base.join(text).map_err(|_| text.to_owned()) }
+        Self { kind, to: crate::reference::resolve(base, text).map_err(|_| text.to_owned()) }
     }
 
     /// For the report.

@@ -65,7 +65,7 @@ impl<'a> Addresses<'a> {
             .below(DOCUMENT)
             .filter_map(|node| dom.element(node).filter(|element| element.html() == "base"))
             .find_map(|element| element.attribute("href"))
-            .and_then(|href| page.join(href.trim()).ok())
+            .and_then(|href| crate::reference::resolve(page, href.trim()).ok())
             .filter(|base| matches!(base.scheme(), "http" | "https"));
         Self { page, base: base.unwrap_or_else(|| page.clone()) }
     }
@@ -77,7 +77,8 @@ impl<'a> Addresses<'a> {
             return prefix(text, MAX_DATA_URL_BYTES).to_owned();
         }
         let text = prefix(text, MAX_URL_BYTES);
-        let absolute = self.base.join(text).map_or_else(|_| text.to_owned(), String::from);
+        let absolute =
+            crate::reference::resolve(&self.base, text).map_or_else(|_| text.to_owned(), String::from);
         crate::report::cut(absolute, MAX_URL_BYTES)
     }
 

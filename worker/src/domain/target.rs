@@ -8,6 +8,10 @@ use url::{Host, Url};
 /// The longest text taken as a URL, in bytes.
 pub const MAX_URL_BYTES: usize = 8192;
 
+/// The longest name and the longest part of one that fit a question to a name server (RFC 1035, section 2.3.4).
+const MAX_NAME_BYTES: usize = 253;
+const MAX_LABEL_BYTES: usize = 63;
+
 /// What to fetch for a submitted text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -50,6 +54,9 @@ impl Target {
     /// Reads a URL as people get it: surrounding white space and angle brackets are dropped, `hxxp` and `[.]` are
     /// read as meant, userinfo is taken off, and without a scheme https is tried first, then http.
     ///
+    /// The rest is the URL standard, except that what no name server can be asked for is refused, and so is a name
+    /// whose `xn--` parts UTS #46 does not let through (browsers have taken those since 2025, in lower case).
+    ///
     /// # Errors
     /// [`TargetError`] when no http or https URL is meant.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
@@ -76,6 +83,9 @@ impl Target {
         let mut url = Url::parse(&with_scheme).map_err(|error| syntax(&error.to_string()))?;
         if url.host_str().is_none_or(str::is_empty) {
             return Err(syntax("it has no host"));
+        }
+        if !url.domain().is_none_or(fits_dns) {
+            return Err(syntax("its host name has a part that is empty or too long"));
         }
         let userinfo = take_userinfo(&mut url);
         url.set_fragment(None);
@@ -135,10 +145,14 @@ pub fn apex_of(url: &Url) -> Option<String> {
     }
 }
 
-/// The registrable domain of a lower-case host name.
+/// The registrable domain of a lower-case host name; `None` for what has an empty part, such as `.example.com`.
 #[must_use]
 pub fn apex_of_name(name: &str) -> Option<String> {
-    psl::domain_str(name.trim_end_matches('.')).map(str::to_owned)
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.split('.').any(str::is_empty) {
+        return None;
+    }
+    psl::domain_str(name).map(str::to_owned)
 }
 
 /// The address of a URL's host, when it is one.
@@ -226,6 +240,13 @@ fn looks_like_host(text: &str) -> bool {
         .rsplit_once(':')
         .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
     host.starts_with('[') || has_port || host.trim_matches('.').contains('.') || host == "localhost"
+}
+
+/// Whether a name server can be asked for the name at all; a dot at the end stands for the root.
+fn fits_dns(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= MAX_NAME_BYTES
+        && name.split('.').all(|label| !label.is_empty() && label.len() <= MAX_LABEL_BYTES)
 }
 
 fn take_userinfo(url: &mut Url) -> Option<String> {
@@ -318,9 +339,16 @@ mod tests {
             "http://[::1",
             "http://a b/",
             "http://exa\u{0}mple.com",
+            "http://a..example/",
+            "http://.example/",
+            // Punycode that UTS #46 refuses.
+            "http://xn--a.example/",
         ] {
             assert!(matches!(Target::parse(text), Err(TargetError::Syntax { .. })), "{text}");
         }
+        let label = |bytes: usize| format!("http://{}.example/", "a".repeat(bytes));
+        assert!(Target::parse(&label(63)).is_ok());
+        assert!(matches!(Target::parse(&label(64)), Err(TargetError::Syntax { .. })));
     }
 
     #[test]
@@ -330,6 +358,10 @@ mod tests {
             ("a.b.github.io", Some("b.github.io")),
             ("co.uk", None),
             ("example.com.", Some("example.com")),
+            (".example.com", None),
+            ("example.com..", None),
+            ("食狮.公司.cn", Some("食狮.公司.cn")),
+            ("www.xn--85x722f.xn--55qx5d.cn", Some("xn--85x722f.xn--55qx5d.cn")),
         ] {
             assert_eq!(apex_of_name(host).as_deref(), apex, "{host}");
         }

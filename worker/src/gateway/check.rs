@@ -122,7 +122,7 @@ mod tests {
             ("http://1.2.3.4.5/", ("denied", Some("invalid-target"))),
             ("ftp://1.1.1.1/", ("denied", Some("invalid-target"))),
             ("http://${metadata}/", ("denied", Some("invalid-host"))),
-            ("http://a..b/", ("denied", Some("invalid-host"))),
+            ("http://a..b/", ("denied", Some("invalid-target"))),
             ("", ("denied", Some("invalid-target"))),
         ] {
             assert_eq!(answer(input), expected, "{input}");
