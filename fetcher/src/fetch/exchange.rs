@@ -156,7 +156,7 @@ async fn read(
     let mut next = redirect::by_status(parts.status.as_u16(), location.as_deref(), url);
     let cap = context.plan.body_cap;
     let cap = if next.is_some() { cap.min(REDIRECT_BODY_CAP) } else { cap };
-    let encoding = head::first(&parts.headers, header::CONTENT_ENCODING);
+    let encoding = head::joined(&parts.headers, header::CONTENT_ENCODING);
     let read = body::read(body, encoding.as_deref(), cap, context.deadline).await;
     exchange.size = Some(read.bytes.len() as u64);
     exchange.encoded_size = Some(read.encoded);

@@ -19,6 +19,12 @@ pub(crate) fn first(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).map(text)
 }
 
+/// The values of a header that is a list, as one.
+pub(crate) fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let values: Vec<_> = headers.get_all(name).iter().map(text).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
 /// All headers, by name and order of the wire where the raw head can be matched.
 pub(crate) fn list(headers: &HeaderMap, raw: &[u8]) -> Vec<Header> {
     let on_wire = from_wire(raw);
