@@ -7,6 +7,7 @@
 pub(crate) mod bridge;
 pub(crate) mod certificate;
 pub(crate) mod gateway;
+pub(crate) mod greeting;
 pub(crate) mod tls;
 pub(crate) mod wire;
 

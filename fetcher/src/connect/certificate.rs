@@ -1,10 +1,10 @@
-//! What a leaf certificate says of itself, for the report.
+//! What a certificate says of itself, for the report.
 //!
 //! The bytes come from the server: whatever cannot be read is left out, and lists and strings are capped.
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer as _, X509Certificate};
 
 /// A certificate of a content network names some hundred hosts; more is no news.
 const MAX_NAMES: usize = 250;
@@ -24,6 +24,8 @@ pub(super) struct Leaf {
     /// Seconds since the epoch.
     pub(super) valid_from: Option<i64>,
     pub(super) valid_to: Option<i64>,
+    /// Its issuer is its subject.
+    pub(super) self_signed: bool,
 }
 
 pub(super) fn read(der: &CertificateDer<'_>) -> Leaf {
@@ -35,7 +37,14 @@ pub(super) fn read(der: &CertificateDer<'_>) -> Leaf {
         san_list: names(&certificate),
         valid_from: Some(validity.not_before.timestamp()),
         valid_to: Some(validity.not_after.timestamp()),
+        self_signed: certificate.subject().as_raw() == certificate.issuer().as_raw(),
     }
+}
+
+/// The day of a time in seconds since the epoch.
+pub(super) fn date(seconds: i64) -> String {
+    ASN1Time::from_timestamp(seconds)
+        .map_or_else(|_| "a day beyond the calendar".to_owned(), |time| time.to_datetime().date().to_string())
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {

@@ -1,40 +1,49 @@
-//! TLS 1.2 and 1.3, with a verifier that records what is wrong with a certificate and goes on.
+//! TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 offered by ALPN.
 //!
-//! A page behind a bad certificate is evidence, not a dead end. What the verifier would have refused stands
-//! in the report, and `verified` is true only when nothing was: neither the chain, the name and the dates
-//! nor the handshake's signature. Versions below TLS 1.2 are not spoken; such a server is an error.
+//! A page behind a bad certificate is evidence, not a dead end: what a browser would have refused stands in the report,
+//! and `verified` is true only when nothing was, neither chain, name and dates nor the handshake's signature. Versions
+//! below TLS 1.2 are not spoken; such a server is an error that says so. Nobody is asked whether a certificate is
+//! revoked: that would tell somebody else what is being looked at.
 
-use std::sync::{Arc, Mutex, PoisonError};
+pub(crate) mod alert;
+mod verify;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use std::sync::Arc;
+
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme,
-};
-use safeurl_protocol::{ErrorClass, Tls};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, Error, RootCertStore};
+use safeurl_protocol::{Certificate, ErrorClass, Tls};
 use tokio_rustls::TlsConnector;
 
-use super::certificate;
-use super::{Duplex, Refused};
+use super::greeting::{FIRST_BYTES, instead_of_tls};
+use super::wire::Wire;
+use super::{Duplex, Refused, certificate};
+use verify::{Recorder, Trust};
+
+/// As a server's answer names HTTP/2.
+pub(crate) const H2: &str = "h2";
+
+/// A chain has two to four certificates.
+const MAX_CHAIN: usize = 10;
 
 /// What all TLS connections of this process share.
 #[derive(Debug)]
 pub(crate) struct TlsSetup {
     provider: Arc<CryptoProvider>,
-    chain: Arc<WebPkiServerVerifier>,
+    trust: Arc<Trust>,
 }
 
 impl TlsSetup {
     pub(crate) fn new() -> Result<Self, Refused> {
+        Self::trusting(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, Refused> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| Refused::new(ErrorClass::Tls, error.to_string()))?;
-        Ok(Self { provider, chain })
+        let trust = Trust::new(roots, Arc::clone(&provider))
+            .map_err(|message| Refused::new(ErrorClass::Tls, message))?;
+        Ok(Self { provider, trust: Arc::new(trust) })
     }
 
     /// Handshakes over `stream`. `host` is as a URL has it.
@@ -42,30 +51,35 @@ impl TlsSetup {
         &self,
         stream: Box<dyn Duplex>,
         host: &str,
+        port: u16,
     ) -> Result<(Box<dyn Duplex>, Tls), Refused> {
         let failed = |message: String| Refused::new(ErrorClass::Tls, message);
         let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
         let name = ServerName::try_from(bare.to_owned())
             .map_err(|_| failed(format!("{bare:?} is not a name TLS can ask for")))?;
-        let recorder = Arc::new(Recorder { chain: Arc::clone(&self.chain), wrong: Mutex::new(None) });
+        let recorder = Arc::new(Recorder::new(Arc::clone(&self.trust)));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(recorder.clone())
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-            .map_err(|error| failed(explain(&error)))?;
+        config.alpn_protocols = vec![H2.into(), b"http/1.1".to_vec()];
+        let (wire, tape) = Wire::new(stream, FIRST_BYTES, usize::MAX);
+        let shaken = TlsConnector::from(Arc::new(config)).connect(name, wire).await;
+        let first = tape.take().bytes;
+        let stream = shaken.map_err(|error| {
+            let instead = instead_of_tls(&first, &format!("http://{host}:{port}/"));
+            failed(instead.unwrap_or_else(|| explain(&error)))
+        })?;
         let tls = facts(stream.get_ref().1, recorder.wrong());
         Ok((Box::new(stream), tls))
     }
 }
 
 fn facts(session: &rustls::ClientConnection, wrong: Option<String>) -> Tls {
-    let leaf = session.peer_certificates().and_then(<[_]>::first);
+    let chain = session.peer_certificates().unwrap_or_default();
+    let leaf = chain.first();
     let certificate = leaf.map(|leaf| certificate::read(leaf)).unwrap_or_default();
     Tls {
         protocol: session.protocol_version().map(|version| match version {
@@ -83,18 +97,32 @@ fn facts(session: &rustls::ClientConnection, wrong: Option<String>) -> Tls {
         valid_from: certificate.valid_from,
         valid_to: certificate.valid_to,
         sha256: leaf.map(|leaf| crate::report::sha256(leaf)),
-        chain: Vec::new(),
+        chain: chain.iter().take(MAX_CHAIN).map(|der| link(der)).collect(),
     }
 }
 
-/// The handshake's failure for a person.
+fn link(der: &rustls::pki_types::CertificateDer<'_>) -> Certificate {
+    let facts = certificate::read(der);
+    Certificate {
+        subject: facts.subject,
+        issuer: facts.issuer,
+        valid_from: facts.valid_from,
+        valid_to: facts.valid_to,
+        sha256: crate::report::sha256(der),
+    }
+}
+
+/// The handshake's failure for a person, where the first bytes do not tell it.
 fn explain(error: &std::io::Error) -> String {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match tls {
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) | Some(Error::PeerIncompatible(_)) => {
+    match complaint(error) {
+        Some(Error::AlertReceived(alert)) => alert::sentence(u8::from(*alert)),
+        Some(Error::PeerIncompatible(_)) => {
             format!("the server does not speak TLS 1.2 or 1.3 as we do: {error}")
         }
         Some(Error::InvalidMessage(_)) => format!("the server does not answer with TLS: {error}"),
+        Some(Error::InvalidCertificate(rustls::CertificateError::BadSignature)) => {
+            "the server cannot prove that the certificate is its own: the signature does not fit".to_owned()
+        }
         _ if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             "the server closed the connection during the TLS handshake".to_owned()
         }
@@ -102,107 +130,10 @@ fn explain(error: &std::io::Error) -> String {
     }
 }
 
-/// Remembers the first thing that is wrong and lets the handshake go on.
-#[derive(Debug)]
-struct Recorder {
-    chain: Arc<WebPkiServerVerifier>,
-    wrong: Mutex<Option<String>>,
+/// What the TLS library says inside an I/O error.
+fn complaint(error: &std::io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }
 
-impl Recorder {
-    fn wrong(&self) -> Option<String> {
-        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// A signature that does not fit is fatal under a certificate that is good: somebody shows what is not
-    /// theirs. Under one that is not, keys webpki does not know (RSA of 1024 bits, X.509 v1) end here too, and
-    /// nothing more is lost by going on.
-    fn signature(
-        &self,
-        checked: Result<HandshakeSignatureValid, Error>,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match checked {
-            Err(error) if self.wrong().is_none() => Err(error),
-            Err(_) => Ok(HandshakeSignatureValid::assertion()),
-            Ok(valid) => Ok(valid),
-        }
-    }
-}
-
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let checked =
-            self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        if let Err(error) = checked {
-            *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(complaint(&error));
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(self.chain.verify_tls12_signature(message, cert, dss))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(self.chain.verify_tls13_signature(message, cert, dss))
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
-    }
-}
-
-/// Short and stable where a rule may want to look at it.
-/// `CaUsedAsEndEntity` as a person writes it.
-fn words(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !text.is_empty() && !text.ends_with(' ') {
-            text.push(' ');
-        }
-        text.push(letter.to_ascii_lowercase());
-    }
-    text
-}
-
-fn complaint(error: &Error) -> String {
-    match error {
-        Error::InvalidCertificate(problem) => match problem {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired".to_owned(),
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "not valid yet".to_owned()
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "not valid for this name".to_owned()
-            }
-            CertificateError::UnknownIssuer => "unknown issuer".to_owned(),
-            CertificateError::BadEncoding => "not a readable certificate".to_owned(),
-            CertificateError::Revoked => "revoked".to_owned(),
-            CertificateError::BadSignature => "the signature does not fit".to_owned(),
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                "not made for a server".to_owned()
-            }
-            // What webpki finds beyond these, such as an authority's certificate in the place of a server's.
-            CertificateError::Other(other) => format!("not acceptable ({})", words(&other.0.to_string())),
-            other => format!("not acceptable ({})", words(&format!("{other:?}"))),
-        },
-        other => other.to_string(),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,15 +3,16 @@
 //! The exchange is filled in as things happen, so that whatever ends it early leaves what was known until
 //! then. Every wait is bounded by the deadline; the connection is driven by the same task and dropped with it.
 
+mod http1;
+mod http2;
+
 use std::convert::Infallible;
 
 use http_body_util::Empty;
-use hyper::Response;
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
+use hyper::body::{Body, Bytes};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{self, HeaderMap};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response};
 use safeurl_protocol::{ErrorClass, Exchange, HopError, RedirectKind};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -19,12 +20,10 @@ use url::Url;
 use super::redirect::{self, Next};
 use super::{Context, blank, head, request};
 use crate::body;
-use crate::connect::Refused;
-use crate::connect::wire::{MAX_HEAD_BYTES, Tape, Wire};
+use crate::connect::greeting::FIRST_BYTES;
+use crate::connect::wire::{MAX_HEAD_BYTES, Taken, Trouble, Wire};
+use crate::connect::{Duplex, Refused, tls};
 use crate::page::{self, Document};
-
-/// More headers than this no honest server sends.
-const MAX_HEADERS: usize = 256;
 
 /// What is read of a redirect's own body, which nobody sees.
 const REDIRECT_BODY_CAP: usize = 64 * 1024;
@@ -45,7 +44,7 @@ pub(crate) async fn run(context: &Context<'_>, url: &Url, extra: &HeaderMap, hea
     let begun = Instant::now();
     let mut exchange = blank(url.as_str());
     let mut hop = match timeout_at(head_deadline, connect(context, url, &mut exchange)).await {
-        Ok(Ok(stream)) => talk(context, url, extra, (begun, head_deadline), stream, exchange).await,
+        Ok(Ok(stream)) => talk(context, url, extra, Times { begun, head_deadline }, stream, exchange).await,
         Ok(Err(refused)) => {
             exchange.connection = refused.connection.or(exchange.connection);
             failed(exchange, refused.class, refused.message)
@@ -61,7 +60,7 @@ async fn connect(
     context: &Context<'_>,
     url: &Url,
     exchange: &mut Exchange,
-) -> Result<Box<dyn crate::connect::Duplex>, Refused> {
+) -> Result<Box<dyn Duplex>, Refused> {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return Err(Refused::new(ErrorClass::InvalidTarget, "the URL has no host"));
     };
@@ -71,46 +70,100 @@ async fn connect(
         return Ok(opened.stream);
     }
     let begun = Instant::now();
-    let (stream, tls) = context.tls.handshake(opened.stream, host).await?;
+    let (stream, tls) = context.tls.handshake(opened.stream, host, port).await?;
     exchange.timings.tls_ms = Some(ms(begun));
     exchange.tls = Some(tls);
     Ok(stream)
 }
 
-/// Sends the request and reads the answer.
+/// What an exchange goes by.
+#[derive(Clone, Copy)]
+struct Times {
+    begun: Instant,
+    head_deadline: Instant,
+}
+
+/// Sends the request in the protocol that was agreed on, and reads the answer.
 async fn talk(
     context: &Context<'_>,
     url: &Url,
     extra: &HeaderMap,
-    (begun, head_deadline): (Instant, Instant),
-    stream: Box<dyn crate::connect::Duplex>,
+    times: Times,
+    stream: Box<dyn Duplex>,
     exchange: Exchange,
 ) -> Hop {
     let request = match request::build(context, url, extra) {
         Ok(request) => request,
         Err(message) => return failed(exchange, ErrorClass::InvalidTarget, message),
     };
-    let (wire, tape) = Wire::new(stream);
-    let handshake = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .ignore_invalid_headers_in_responses(true)
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .title_case_headers(true)
-        .handshake::<_, Empty<Bytes>>(TokioIo::new(wire))
-        .await;
-    let (mut sender, connection) = match handshake {
+    let agreed = exchange.tls.as_ref().and_then(|facts| facts.alpn.as_deref());
+    if agreed == Some(tls::H2) {
+        talk_http2(context, url, request, times, stream, exchange).await
+    } else {
+        talk_http1(context, url, request, times, stream, exchange).await
+    }
+}
+
+async fn talk_http1(
+    context: &Context<'_>,
+    url: &Url,
+    request: Request<Empty<Bytes>>,
+    times: Times,
+    stream: Box<dyn Duplex>,
+    exchange: Exchange,
+) -> Hop {
+    let (wire, tape) = Wire::new(stream, MAX_HEAD_BYTES, http1::HEAD_LIMIT);
+    let (mut sender, connection) = match http1::open(wire).await {
         Ok(both) => both,
         Err(error) => return failed(exchange, ErrorClass::HttpProtocol, body::chain(&error)),
     };
     let answer = async {
-        match timeout_at(head_deadline, sender.send_request(request)).await {
-            Ok(Ok(response)) => read(context, url, response, &tape, begun, exchange).await,
-            Ok(Err(error)) => failed(exchange, ErrorClass::HttpProtocol, unanswered(&error)),
+        match timeout_at(times.head_deadline, sender.send_request(request)).await {
+            Ok(Ok(response)) => read(context, url, response, &tape.take().bytes, times.begun, exchange).await,
+            Ok(Err(error)) => unanswered(exchange, &tape.take(), |raw| http1::unanswered(&error, raw, url)),
             Err(_) => failed(exchange, ErrorClass::Timeout, "no answer before the deadline".to_owned()),
         }
     };
+    driven(answer, connection).await
+}
+
+async fn talk_http2(
+    context: &Context<'_>,
+    url: &Url,
+    request: Request<Empty<Bytes>>,
+    times: Times,
+    stream: Box<dyn Duplex>,
+    exchange: Exchange,
+) -> Hop {
+    let request = match http2::request(request, url) {
+        Ok(request) => request,
+        Err(message) => return failed(exchange, ErrorClass::InvalidTarget, message),
+    };
+    let late = "no answer before the deadline";
+    let (wire, tape) = Wire::new(stream, FIRST_BYTES, http2::HEAD_LIMIT);
+    let (mut sender, connection) = match timeout_at(times.head_deadline, http2::open(wire)).await {
+        Ok(Ok(both)) => both,
+        Ok(Err(error)) => {
+            return unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw));
+        }
+        Err(_) => return failed(exchange, ErrorClass::Timeout, late.to_owned()),
+    };
+    let answer = async {
+        match timeout_at(times.head_deadline, http2::send(&mut sender, request)).await {
+            Ok(Ok(response)) => {
+                // No names in the case of the wire are to be had from it.
+                drop(tape.take());
+                read(context, url, response, &[], times.begun, exchange).await
+            }
+            Ok(Err(error)) => unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw)),
+            Err(_) => failed(exchange, ErrorClass::Timeout, late.to_owned()),
+        }
+    };
+    driven(answer, connection).await
+}
+
+/// Runs the answer's side beside its connection, and ends both with it.
+async fn driven(answer: impl Future<Output = Hop>, connection: impl Future) -> Hop {
     let drive = async {
         // Its errors reach the answer's side; when it ends, the answer still has to be read.
         let _ = connection.await;
@@ -123,23 +176,32 @@ async fn talk(
     }
 }
 
-fn unanswered(error: &hyper::Error) -> String {
-    if error.is_incomplete_message() {
-        return "the server closed the connection without an answer".to_owned();
+/// The hop that got no response head, with what the wire knows better than the parser, or else what the first bytes
+/// tell.
+fn unanswered(exchange: Exchange, taken: &Taken, told: impl FnOnce(&[u8]) -> String) -> Hop {
+    match taken.trouble {
+        Some(Trouble::Alert(code)) => failed(exchange, ErrorClass::Tls, tls::alert::sentence(code)),
+        Some(Trouble::NoEnd(bytes)) => {
+            let message = format!("{bytes} bytes arrived and the response's head did not end");
+            failed(exchange, ErrorClass::HttpProtocol, message)
+        }
+        None => failed(exchange, ErrorClass::HttpProtocol, told(&taken.bytes)),
     }
-    body::chain(error)
 }
 
 /// Reads head and body of a response.
-async fn read(
+async fn read<B>(
     context: &Context<'_>,
     url: &Url,
-    response: Response<Incoming>,
-    tape: &Tape,
+    response: Response<B>,
+    raw: &[u8],
     begun: Instant,
     mut exchange: Exchange,
-) -> Hop {
-    let raw = tape.take();
+) -> Hop
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error,
+{
     let (parts, body) = response.into_parts();
     exchange.timings.first_byte_ms = Some(ms(begun));
     exchange.status = Some(parts.status.as_u16());
@@ -147,9 +209,10 @@ async fn read(
     exchange.protocol = Some(match parts.version {
         hyper::Version::HTTP_10 => "http/1.0".to_owned(),
         hyper::Version::HTTP_11 => "http/1.1".to_owned(),
+        hyper::Version::HTTP_2 => "h2".to_owned(),
         other => format!("{other:?}").to_ascii_lowercase(),
     });
-    exchange.headers = head::list(&parts.headers, &raw);
+    exchange.headers = head::list(&parts.headers, raw);
     let declared = head::first(&parts.headers, header::CONTENT_TYPE);
     exchange.mime_type = declared.as_deref().and_then(page::essence);
     let location = head::first(&parts.headers, header::LOCATION);
@@ -177,8 +240,12 @@ async fn read(
     Hop { exchange, document: Some(document), next }
 }
 
+/// HTTP/2 has none.
 fn reason(parts: &hyper::http::response::Parts) -> Option<String> {
     const MAX_REASON_BYTES: usize = 200;
+    if parts.version == hyper::Version::HTTP_2 {
+        return None;
+    }
     let text = match parts.extensions.get::<ReasonPhrase>() {
         Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
         None => parts.status.canonical_reason()?.to_owned(),
