@@ -31,3 +31,9 @@ pub fn main() -> ExitCode {
         Err(error) => by_hand::misuse(&error),
     }
 }
+
+/// What a page in UTF-8, served from `url`, holds; `None` when `url` is no URL. For tests over third-party pages.
+#[must_use]
+pub fn page_features(html: &[u8], url: &str) -> Option<safeurl_protocol::Features> {
+    page::features(html, url)
+}

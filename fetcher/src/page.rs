@@ -3,15 +3,24 @@
 //! Hostile bytes are parsed in here, inside the container, and nowhere else. Work, memory and every list are
 //! bounded; a page that is too much is read as far as it goes and the content says `truncated`.
 
+mod address;
 mod charset;
 mod collect;
+mod comment;
+mod contact;
 mod dom;
+mod email;
+mod embedded;
 mod file_name;
 mod form;
+mod json_ld;
+mod marker;
 mod parse;
+mod phone;
 mod script;
 mod sniff;
 mod text;
+mod visible;
 
 use std::time::Duration;
 
@@ -40,6 +49,8 @@ pub(crate) struct Document {
     pub(crate) features: Option<Features>,
     /// The refresh a browser that runs scripts would act upon.
     pub(crate) refresh: Option<Refresh>,
+    /// The address of the page's icon, absolute, or whole where it carries the icon itself.
+    pub(crate) icon: Option<String>,
 }
 
 /// A meta refresh as it stands in the page.
@@ -60,7 +71,9 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
         Some(encoding) if html => {
             let deadline = deadline.min(Instant::now() + PARSE_LIMIT).into_std();
             let parsed = parse::parse(bytes, encoding, deadline);
-            Some((collect::collect(&parsed.dom, source.url), parsed.stopped))
+            let page = collect::collect(&parsed.dom, source.url, deadline);
+            let stopped = parsed.stopped || page.stopped;
+            Some((page, stopped))
         }
         _ => None,
     };
@@ -78,11 +91,19 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
         attachment,
         text: page.as_ref().map(|(page, _)| page.text.clone()),
     };
-    let (features, refresh) = match page {
-        Some((page, _)) => (Some(page.features), page.refresh),
-        None => (None, None),
+    let (features, refresh, icon) = match page {
+        Some((page, _)) => (Some(page.features), page.refresh, page.icon),
+        None => (None, None, None),
     };
-    Document { content, features, refresh }
+    Document { content, features, refresh, icon }
+}
+
+/// The facts of a page in UTF-8, by itself.
+pub(crate) fn features(html: &[u8], url: &str) -> Option<Features> {
+    let url = Url::parse(url).ok()?;
+    let deadline = std::time::Instant::now() + PARSE_LIMIT;
+    let parsed = parse::parse(html, encoding_rs::UTF_8, deadline);
+    Some(collect::collect(&parsed.dom, &url, deadline).features)
 }
 
 /// The type of a Content-Type value without parameters, lower case; `None` when it is not a type.

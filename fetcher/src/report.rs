@@ -40,17 +40,22 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
     const STEPS: [fn(&mut Report); 6] = [
         |report| {
             if let Some(features) = &mut report.features {
-                features.resources.clear();
                 features.links.capped |= !features.links.list.is_empty();
-                features.links.list.clear();
+                lose(&mut features.links.list, "links", &mut features.capped);
+                lose(&mut features.resources, "resources", &mut features.capped);
+                lose(&mut features.comments, "comments", &mut features.capped);
             }
         },
         |report| {
             if let Some(features) = &mut report.features {
                 features.meta.clear();
                 features.open_graph.clear();
-                features.iframes.clear();
-                features.scripts.clear();
+                lose(&mut features.iframes, "iframes", &mut features.capped);
+                lose(&mut features.scripts, "scripts", &mut features.capped);
+                lose(&mut features.possible_redirects, "possibleRedirects", &mut features.capped);
+                lose(&mut features.embedded, "embedded", &mut features.capped);
+                lose(&mut features.emails, "emails", &mut features.capped);
+                lose(&mut features.phones, "phones", &mut features.capped);
             }
         },
         |report| {
@@ -82,6 +87,14 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
         step(report);
     }
     Ok(())
+}
+
+/// Empties a list, and names it when it held something.
+fn lose<T>(list: &mut Vec<T>, name: &str, capped: &mut Vec<String>) {
+    if !list.is_empty() && !capped.iter().any(|named| named == name) {
+        capped.push(name.to_owned());
+    }
+    list.clear();
 }
 
 /// Lower-case hex SHA-256.

@@ -2,21 +2,29 @@
 //!
 //! What is inside `template` and `noscript` is listed like the rest, since pages hide things there, but it is no
 //! visible text, and a refresh in there is nothing a browser that runs scripts would follow. Each list has a cap
-//! with a reason; totals go on counting.
+//! with a reason, and `capped` names the lists that reached it; totals go on counting. Documents inside the page are
+//! read by the same walk, one level deep (see [`nested`]).
 
+mod head;
+mod nested;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::time::Instant;
 
 use safeurl_protocol::{Features, Frame, Link, Script, TextStatistics};
 use url::Url;
 
+use super::address::Addresses;
+use super::contact::Contacts;
 use super::dom::{DOCUMENT, Dom, Element, NodeId};
+use super::embedded::{self, Found, MAX_EMBEDDED, percent_decoded};
 use super::form::Forms;
+use super::marker::Markers;
+use super::script::{self, Language, Scripts};
 use super::text::{self, Words};
-use super::{Refresh, script};
-use crate::fetch::refresh_target;
+use super::visible::{conceals, is_hidden, is_inert, is_inline, is_reversed, is_unseen};
+use super::{Refresh, comment};
 use crate::report::prefix;
 
 /// Link farms have thousands and say the same with 500.
@@ -27,21 +35,17 @@ const MAX_SCRIPTS: usize = 200;
 const MAX_FRAMES: usize = 100;
 /// Shops show some 200 pictures.
 const MAX_RESOURCES: usize = 300;
-/// Pages made for every social network have some 60.
-const MAX_META: usize = 100;
 
-/// Longer than any URL that is meant to be followed.
-const MAX_URL_BYTES: usize = 4 * 1024;
-/// The type and the first bytes of embedded data.
-const MAX_DATA_URL_BYTES: usize = 256;
 /// Of a title, a description, a meta value.
 const MAX_TEXT_BYTES: usize = 2 * 1024;
 /// Of a link's text, which is a few words.
 const MAX_LINK_TEXT_BYTES: usize = 256;
 /// Nodes looked at for a link's text: a link around the whole page is not read again and again.
 const MAX_LINK_NODES: usize = 200;
-/// Of a meta element's name.
+/// Of a meta element's name, a language, a type.
 const MAX_KEY_BYTES: usize = 100;
+/// Nodes between two looks at the clock.
+const NODES_A_LOOK: u32 = 256;
 
 /// The facts of a page.
 #[derive(Debug)]
@@ -49,62 +53,26 @@ pub(super) struct Page {
     pub(super) features: Features,
     pub(super) text: TextStatistics,
     pub(super) refresh: Option<Refresh>,
+    pub(super) icon: Option<String>,
+    /// The deadline came before the end.
+    pub(super) stopped: bool,
 }
 
-/// Turns what attributes say into absolute URLs.
-#[derive(Debug)]
-pub(super) struct Addresses<'a> {
-    page: &'a Url,
-    base: Url,
+/// Takes the facts of a tree, and of the documents in it, until the deadline.
+pub(super) fn collect(dom: &Dom, url: &Url, deadline: Instant) -> Page {
+    let (mut page, inside) = Walk::over(dom, url, deadline);
+    nested::add(&mut page, inside, url, deadline);
+    page
 }
 
-impl<'a> Addresses<'a> {
-    /// The first `base` with an href counts, as in browsers.
-    fn new(dom: &Dom, page: &'a Url) -> Self {
-        let base = dom
-            .below(DOCUMENT)
-            .filter_map(|node| dom.element(node).filter(|element| element.html() == "base"))
-            .find_map(|element| element.attribute("href"))
-            .and_then(|href| crate::reference::resolve(page, href.trim()).ok())
-            .filter(|base| matches!(base.scheme(), "http" | "https"));
-        Self { page, base: base.unwrap_or_else(|| page.clone()) }
-    }
-
-    /// Absolute, or the raw text when it is not a URL; cut.
-    pub(super) fn absolute(&self, text: &str) -> String {
-        let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
-        if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
-            return prefix(text, MAX_DATA_URL_BYTES).to_owned();
-        }
-        let text = prefix(text, MAX_URL_BYTES);
-        let absolute =
-            crate::reference::resolve(&self.base, text).map_or_else(|_| text.to_owned(), String::from);
-        crate::report::cut(absolute, MAX_URL_BYTES)
-    }
-
-    pub(super) fn absolute_page(&self) -> String {
-        crate::report::cut(self.page.as_str().to_owned(), MAX_URL_BYTES)
-    }
-}
-
-/// Takes the facts of a tree.
-pub(super) fn collect(dom: &Dom, url: &Url) -> Page {
-    let addresses = Addresses::new(dom, url);
-    let forms = Forms::find(dom, &addresses);
-    let mut walk = Walk {
-        dom,
-        addresses,
-        forms,
-        features: Features::default(),
-        words: Words::default(),
-        refresh: None,
-        titled: false,
-        around: Vec::new(),
-        inert: 0,
-        unseen: 0,
-    };
-    walk.run();
-    walk.done()
+/// Documents in the page that are yet to be read.
+#[derive(Debug, Default)]
+struct Inside {
+    /// Carried in an address or an attribute, with what they are relative to.
+    carried: Vec<(Vec<u8>, Url)>,
+    /// Written by scripts.
+    written: Vec<String>,
+    base: Option<Url>,
 }
 
 struct Walk<'a> {
@@ -113,23 +81,71 @@ struct Walk<'a> {
     forms: Forms,
     features: Features,
     words: Words,
+    contacts: Contacts,
+    markers: Markers,
+    scripts: Scripts,
+    inside: Inside,
     refresh: Option<Refresh>,
+    icon: Option<String>,
     titled: bool,
-    /// The forms around the node.
-    around: Vec<NodeId>,
-    /// How many elements around the node make its content not part of the page.
+    /// What the elements around the node are, outermost first.
+    around: Vec<Around>,
+    /// How many of them make its content not part of the page.
     inert: u32,
     /// How many make its text invisible.
     unseen: u32,
+    /// How many hide a frame.
+    concealed: u32,
+    stopped: bool,
 }
 
-impl Walk<'_> {
+/// An element around the node.
+#[derive(Debug, Clone, Copy)]
+struct Around {
+    form: Option<NodeId>,
+    inert: bool,
+    unseen: bool,
+    concealed: bool,
+    inline: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn over(dom: &'a Dom, url: &'a Url, deadline: Instant) -> (Page, Inside) {
+        let addresses = Addresses::new(dom, url);
+        let forms = Forms::find(dom, &addresses);
+        let mut walk = Walk {
+            dom,
+            addresses,
+            forms,
+            features: Features::default(),
+            words: Words::default(),
+            contacts: Contacts::default(),
+            markers: Markers::default(),
+            scripts: Scripts::default(),
+            inside: Inside::default(),
+            refresh: None,
+            icon: None,
+            titled: false,
+            around: Vec::new(),
+            inert: 0,
+            unseen: 0,
+            concealed: 0,
+            stopped: false,
+        };
+        walk.run(deadline);
+        walk.done()
+    }
+
     /// Visits every node in tree order, without recursion.
-    fn run(&mut self) {
+    fn run(&mut self, deadline: Instant) {
         let dom = self.dom;
         let mut node = DOCUMENT;
-        loop {
+        for count in 1u32.. {
             self.enter(node);
+            if count.is_multiple_of(NODES_A_LOOK) && Instant::now() >= deadline {
+                self.stopped = true;
+                return;
+            }
             if let Some(child) = dom.first_child(node) {
                 node = child;
                 continue;
@@ -151,33 +167,71 @@ impl Walk<'_> {
     fn enter(&mut self, node: NodeId) {
         let dom = self.dom;
         if let Some(text) = dom.text(node) {
-            if self.unseen == 0 {
-                self.words.push(text);
-            }
+            self.text(node, text);
+            return;
+        }
+        if let Some(text) = dom.comment(node) {
+            self.comment(text);
             return;
         }
         let Some(element) = dom.element(node) else { return };
+        let around = Around {
+            form: (element.html() == "form").then_some(node),
+            inert: is_inert(element),
+            unseen: is_unseen(element),
+            concealed: conceals(element),
+            inline: is_inline(element),
+        };
         self.take(node, element);
-        self.inert += u32::from(is_inert(element));
-        self.unseen += u32::from(is_unseen(element));
-        if element.html() == "form" {
-            self.around.push(node);
-        }
-        if !is_inline(element) {
-            self.words.gap();
-        }
+        self.attributes(node, element);
+        self.markers.element(element);
+        self.inert += u32::from(around.inert);
+        self.unseen += u32::from(around.unseen);
+        self.concealed += u32::from(around.concealed);
+        self.around.push(around);
+        self.border(around);
     }
 
     /// The mirror of [`Self::enter`].
     fn leave(&mut self, node: NodeId) {
-        let Some(element) = self.dom.element(node) else { return };
-        self.inert -= u32::from(is_inert(element));
-        self.unseen -= u32::from(is_unseen(element));
-        if element.html() == "form" {
-            self.around.pop();
+        if self.dom.element(node).is_none() {
+            return;
         }
-        if !is_inline(element) {
+        let Some(around) = self.around.pop() else { return };
+        self.inert -= u32::from(around.inert);
+        self.unseen -= u32::from(around.unseen);
+        self.concealed -= u32::from(around.concealed);
+        self.border(around);
+    }
+
+    /// Words and blocks end where an element that is not inline begins or ends. One that is not seen is not there.
+    fn border(&mut self, around: Around) {
+        if !around.inline {
             self.words.gap();
+            if self.unseen == 0 {
+                self.contacts.gap();
+            }
+        }
+    }
+
+    fn text(&mut self, node: NodeId, text: &str) {
+        if self.unseen == 0 {
+            self.words.push(text);
+            self.contacts.visible(text);
+            return;
+        }
+        let holder = self.dom.parent(node).and_then(|parent| self.dom.element(parent));
+        if !matches!(holder.map(Element::html), Some("script" | "style")) && text.contains(['@', '(', '[']) {
+            self.contacts.text(text);
+        }
+    }
+
+    fn comment(&mut self, text: &str) {
+        let Some(note) = comment::of_note(text) else { return };
+        if self.features.comments.len() < comment::MAX_COMMENTS {
+            self.features.comments.push(note);
+        } else {
+            self.capped("comments");
         }
     }
 
@@ -185,7 +239,8 @@ impl Walk<'_> {
         let dom = self.dom;
         match element.html() {
             "html" => {
-                let language = element.attribute("lang").map(str::trim).filter(|text| !text.is_empty());
+                let language = element.attribute("lang").or_else(|| element.attribute("xml:lang"));
+                let language = language.map(str::trim).filter(|text| !text.is_empty());
                 self.features.language = language.map(|text| shortened(text, MAX_KEY_BYTES));
             }
             "title" if !self.titled => {
@@ -197,17 +252,16 @@ impl Walk<'_> {
             "meta" => self.meta(element),
             "link" => self.link_element(element),
             "a" | "area" => self.anchor(node, element),
-            "iframe" | "frame" if self.features.iframes.len() < MAX_FRAMES => {
-                let src = element.attribute("src").map(|src| self.addresses.absolute(src));
-                self.features.iframes.push(Frame { src, hidden: is_hidden(element) });
+            "iframe" | "frame" => self.frame(element),
+            "img" | "source" | "video" | "audio" | "embed" => {
+                self.resource(element.html(), element.attribute("src"));
             }
-            "img" | "source" | "video" | "audio" | "embed" => self.resource(element.attribute("src")),
-            "object" => self.resource(element.attribute("data")),
+            "object" => self.resource("object", element.attribute("data")),
             "input" => {
-                self.resource(element.attribute("src"));
-                self.forms.add(element, self.around.last().copied());
+                self.resource("input", element.attribute("src"));
+                self.control(element);
             }
-            "select" | "textarea" | "button" => self.forms.add(element, self.around.last().copied()),
+            "select" | "textarea" | "button" => self.control(element),
             _ => {}
         }
         if &*element.name.local == "script" {
@@ -215,52 +269,46 @@ impl Walk<'_> {
         }
     }
 
-    fn meta(&mut self, element: &Element) {
-        let Some(content) = element.attribute("content") else { return };
-        let kept = shortened(content, MAX_TEXT_BYTES);
-        if let Some(property) = element.attribute("property")
-            && let Some(name) = property.trim().to_ascii_lowercase().strip_prefix("og:")
-        {
-            keep(&mut self.features.open_graph, name, kept.clone());
-        }
-        let Some(name) = element.attribute("name").or_else(|| element.attribute("http-equiv")) else {
-            return;
-        };
-        keep(&mut self.features.meta, &name.trim().to_ascii_lowercase(), kept.clone());
-        let is_refresh =
-            element.attribute("http-equiv").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("refresh"));
-        if is_refresh && self.inert == 0 && self.refresh.is_none() {
-            let value = shortened(content, MAX_URL_BYTES);
-            self.features.meta_refresh = refresh_target(&value).map(|target| self.addresses.absolute(target));
-            self.refresh = Some(Refresh { value, base: self.addresses.base.clone() });
-        }
+    fn control(&mut self, element: &Element) {
+        let form = self.around.iter().rev().find_map(|around| around.form);
+        self.forms.add(element, form, &self.addresses);
     }
 
-    fn link_element(&mut self, element: &Element) {
-        let Some(href) = element.attribute("href") else { return };
-        let rel = element.attribute("rel").unwrap_or_default().to_ascii_lowercase();
-        let mut words = rel.split_ascii_whitespace();
-        if words.clone().any(|word| word == "canonical") && self.features.canonical.is_none() {
-            self.features.canonical = Some(self.addresses.absolute(href));
+    /// What attributes say on any element.
+    fn attributes(&mut self, node: NodeId, element: &Element) {
+        for attribute in &element.attributes {
+            let value = &*attribute.value;
+            match &*attribute.name.local {
+                "data-cfemail" => self.contacts.encoded(value),
+                "alt" | "aria-label" | "content" | "data-email" | "data-mail" | "title" | "value" => {
+                    self.contacts.value(value);
+                }
+                "itemprop" if value.trim() == "telephone" => {
+                    let shown = || {
+                        let parts = self.dom.below(node).take(MAX_LINK_NODES);
+                        text::collapse(parts.filter_map(|id| self.dom.text(id)), MAX_KEY_BYTES)
+                    };
+                    let number = element.attribute("content").map_or_else(shown, str::to_owned);
+                    self.contacts.marked(&number);
+                }
+                name if name.starts_with("on") && name.len() > 3 => self.scripts.read(value),
+                _ => {}
+            }
         }
-        if words.any(|word| {
-            matches!(
-                word,
-                "stylesheet"
-                    | "icon"
-                    | "apple-touch-icon"
-                    | "mask-icon"
-                    | "preload"
-                    | "modulepreload"
-                    | "manifest"
-            )
-        }) {
-            self.resource(Some(href));
+        if is_reversed(element) {
+            let parts = self.dom.below(node).take(MAX_LINK_NODES).filter_map(|id| self.dom.text(id));
+            self.contacts.reversed(&text::collapse(parts, MAX_LINK_TEXT_BYTES));
         }
     }
 
     fn anchor(&mut self, node: NodeId, element: &Element) {
         let Some(href) = element.attribute("href") else { return };
+        self.contacts.link(href);
+        self.embed(element.html(), href);
+        let trimmed = href.trim();
+        if trimmed.get(..11).is_some_and(|scheme| scheme.eq_ignore_ascii_case("javascript:")) {
+            self.scripts.read(&String::from_utf8_lossy(&percent_decoded(&trimmed[11..])));
+        }
         let links = &mut self.features.links;
         links.total = links.total.saturating_add(1);
         if links.list.len() >= MAX_LINKS {
@@ -273,118 +321,119 @@ impl Walk<'_> {
         links.list.push(Link { href: self.addresses.absolute(href), text });
     }
 
+    fn frame(&mut self, element: &Element) {
+        let src = element.attribute("src");
+        match (element.html(), element.attribute("srcdoc")) {
+            // It wins over the source.
+            ("iframe", Some(srcdoc)) => self.embedded(embedded::of_srcdoc(srcdoc)),
+            (name, _) => self.embed(name, src.unwrap_or_default()),
+        }
+        if self.features.iframes.len() >= MAX_FRAMES {
+            return self.capped("iframes");
+        }
+        let hidden = self.concealed > 0 || is_hidden(element);
+        let src = src.map(|src| self.addresses.absolute(src));
+        self.features.iframes.push(Frame { src, hidden });
+    }
+
     fn script(&mut self, node: NodeId, element: &Element) {
         self.features.script_count = self.features.script_count.saturating_add(1);
-        if self.features.scripts.len() >= MAX_SCRIPTS {
-            return;
-        }
         let script = match element.attribute("src").or_else(|| element.attribute("href")) {
-            Some(src) => Script {
-                src: Some(self.addresses.absolute(src)),
-                inline_sha256: None,
-                size: None,
-                traits: Vec::new(),
-            },
-            None => script::inline(self.dom, node),
+            Some(src) => {
+                self.embed("script", src);
+                let src = Some(self.addresses.absolute(src));
+                Script { src, inline_sha256: None, size: None, traits: Vec::new() }
+            }
+            None if self.features.scripts.len() >= MAX_SCRIPTS => return self.capped("scripts"),
+            None => {
+                let inline = script::inline(self.dom, node);
+                self.markers.script(&inline.text);
+                match inline.language {
+                    Language::Code => self.scripts.read(&inline.text),
+                    Language::JsonLd => self.json_ld(&inline.text),
+                    Language::Data => {}
+                }
+                inline.script
+            }
         };
+        if self.features.scripts.len() >= MAX_SCRIPTS {
+            return self.capped("scripts");
+        }
         self.features.scripts.push(script);
     }
 
-    fn resource(&mut self, address: Option<&str>) {
+    fn resource(&mut self, element: &str, address: Option<&str>) {
         let Some(address) = address.filter(|text| !text.trim().is_empty()) else { return };
+        self.embed(element, address);
         if self.features.resources.len() < MAX_RESOURCES {
             self.features.resources.push(self.addresses.absolute(address));
+        } else {
+            self.capped("resources");
         }
     }
 
-    fn done(mut self) -> Page {
-        self.features.description = self.features.meta.get("description").cloned();
-        self.features.password_fields = self.forms.password_fields;
-        (self.features.forms, self.features.form_count) = self.forms.done();
-        Page { features: self.features, text: self.words.statistics(), refresh: self.refresh }
+    /// A document that an address may carry.
+    fn embed(&mut self, element: &str, address: &str) {
+        if let Some(found) = embedded::of_address(element, address) {
+            self.embedded(found);
+        }
     }
-}
 
-fn keep(map: &mut BTreeMap<String, String>, key: &str, value: String) {
-    if map.len() < MAX_META && !key.is_empty() {
-        map.entry(shortened(key, MAX_KEY_BYTES)).or_insert(value);
+    fn embedded(&mut self, found: Found) {
+        if self.features.embedded.len() >= MAX_EMBEDDED {
+            return self.capped("embedded");
+        }
+        if let Some(html) = found.html {
+            self.inside.carry(found.embedded.kind, html, self.addresses.base());
+        }
+        self.features.embedded.push(found.embedded);
+    }
+
+    /// Names a list that holds less than there was.
+    fn capped(&mut self, list: &str) {
+        nested::name_capped(&mut self.features, list);
+    }
+
+    fn done(mut self) -> (Page, Inside) {
+        self.contacts.gap();
+        for text in std::mem::take(&mut self.scripts.texts) {
+            self.contacts.value(&text);
+        }
+        let caps = [
+            ("forms", self.forms.count() > self.forms.listed()),
+            ("forms.inputs", self.forms.inputs_capped),
+            ("links", self.features.links.capped),
+            ("emails", self.contacts.emails_capped),
+            ("phones", self.contacts.phones_capped),
+            ("markers", self.markers.capped),
+            ("possibleRedirects", self.scripts.capped),
+        ];
+        for (list, _) in caps.into_iter().filter(|(_, capped)| *capped) {
+            self.capped(list);
+        }
+        let mut features = self.features;
+        features.description = features.meta.get("description").cloned();
+        if features.language.is_none() {
+            let declared = features.meta.get("content-language").and_then(|value| value.split(',').next());
+            let declared = declared.map(str::trim).filter(|text| !text.is_empty());
+            features.language = declared.map(|text| shortened(text, MAX_KEY_BYTES));
+        }
+        features.password_fields = self.forms.password_fields;
+        (features.forms, features.form_count) = self.forms.done();
+        (features.emails, features.phones) = (self.contacts.emails, self.contacts.phones);
+        features.markers = self.markers.done();
+        features.possible_redirects = self.scripts.redirects;
+        for redirect in &mut features.possible_redirects {
+            redirect.to = self.addresses.absolute(&redirect.to);
+        }
+        let mut inside = self.inside;
+        inside.written = self.scripts.written;
+        inside.base = Some(self.addresses.base().clone());
+        let (text, refresh, icon, stopped) = (self.words.statistics(), self.refresh, self.icon, self.stopped);
+        (Page { features, text, refresh, icon, stopped }, inside)
     }
 }
 
 fn shortened(text: &str, max: usize) -> String {
     prefix(text, max).to_owned()
-}
-
-/// A browser that runs scripts does not act on what is in here.
-fn is_inert(element: &Element) -> bool {
-    matches!(element.html(), "template" | "noscript")
-}
-
-fn is_unseen(element: &Element) -> bool {
-    matches!(
-        element.html(),
-        "head" | "title" | "script" | "style" | "template" | "noscript" | "iframe" | "noframes" | "datalist"
-    ) || is_hidden(element)
-}
-
-/// Hidden by its attributes or its inline style; style sheets are not read.
-fn is_hidden(element: &Element) -> bool {
-    let tiny = |name: &str| {
-        let digits = element.attribute(name).map(str::trim).unwrap_or_default().trim_end_matches("px");
-        matches!(digits.parse::<f32>(), Ok(size) if size <= 1.0)
-    };
-    let frame = matches!(element.html(), "iframe" | "frame");
-    element.attribute("hidden").is_some()
-        || element.attribute("style").is_some_and(|style| hides(style, frame))
-        || (frame && (tiny("width") || tiny("height")))
-}
-
-fn hides(style: &str, frame: bool) -> bool {
-    style.split(';').filter_map(|rule| rule.split_once(':')).any(|(name, value)| {
-        let value = value.trim().trim_end_matches("!important").trim().to_ascii_lowercase();
-        let size = || value.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '%').parse::<f32>();
-        match name.trim().to_ascii_lowercase().as_str() {
-            "display" => value == "none",
-            "visibility" => value == "hidden" || value == "collapse",
-            "opacity" => size().is_ok_and(|size| size == 0.0),
-            "width" | "height" => frame && size().is_ok_and(|size| size <= 1.0),
-            // Shown, but far outside of the window.
-            "left" | "top" => frame && size().is_ok_and(|size| size <= -500.0),
-            _ => false,
-        }
-    })
-}
-
-/// Elements whose border is inside a word as a person reads it.
-fn is_inline(element: &Element) -> bool {
-    matches!(
-        element.html(),
-        "a" | "abbr"
-            | "b"
-            | "bdi"
-            | "bdo"
-            | "big"
-            | "cite"
-            | "code"
-            | "em"
-            | "font"
-            | "i"
-            | "ins"
-            | "del"
-            | "kbd"
-            | "label"
-            | "mark"
-            | "q"
-            | "s"
-            | "small"
-            | "span"
-            | "strike"
-            | "strong"
-            | "sub"
-            | "sup"
-            | "tt"
-            | "u"
-            | "var"
-            | "wbr"
-    )
 }

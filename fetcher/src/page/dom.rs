@@ -20,6 +20,10 @@ const NONE: NodeId = NodeId(u32::MAX);
 
 pub(super) const DOCUMENT: NodeId = NodeId(0);
 
+/// Of one element; honest ones stay below 60. Whoever looks for one looks at all before it, and a second `body` is
+/// compared with the first attribute by attribute.
+const MAX_ATTRIBUTES: usize = 500;
+
 /// One element.
 #[derive(Debug)]
 pub(super) struct Element {
@@ -34,7 +38,8 @@ pub(super) struct Element {
 enum Data {
     Element(Box<Element>),
     Text(StrTendril),
-    /// The document, comments and the like.
+    Comment(StrTendril),
+    /// The document and processing instructions.
     Other,
 }
 
@@ -59,14 +64,21 @@ impl Dom {
     pub(super) fn element(&self, id: NodeId) -> Option<&Element> {
         match &self.node(id)?.data {
             Data::Element(element) => Some(element),
-            Data::Text(_) | Data::Other => None,
+            Data::Text(_) | Data::Comment(_) | Data::Other => None,
         }
     }
 
     pub(super) fn text(&self, id: NodeId) -> Option<&str> {
         match &self.node(id)?.data {
             Data::Text(text) => Some(text),
-            Data::Element(_) | Data::Other => None,
+            Data::Element(_) | Data::Comment(_) | Data::Other => None,
+        }
+    }
+
+    pub(super) fn comment(&self, id: NodeId) -> Option<&str> {
+        match &self.node(id)?.data {
+            Data::Comment(text) => Some(text),
+            Data::Element(_) | Data::Text(_) | Data::Other => None,
         }
     }
 
@@ -133,11 +145,12 @@ fn present(id: NodeId) -> Option<NodeId> {
 pub(super) struct Growing {
     nodes: RefCell<Vec<Node>>,
     deepest: Cell<u32>,
+    latest: Cell<u32>,
 }
 
 impl Growing {
     pub(super) fn new() -> Self {
-        let growing = Self { nodes: RefCell::new(Vec::new()), deepest: Cell::new(0) };
+        let growing = Self { nodes: RefCell::new(Vec::new()), deepest: Cell::new(0), latest: Cell::new(0) };
         growing.add(Data::Other);
         growing
     }
@@ -149,6 +162,11 @@ impl Growing {
     /// The largest depth a node was appended at.
     pub(super) fn deepest(&self) -> u32 {
         self.deepest.get()
+    }
+
+    /// The depth at which the last node was appended: about where the parser is.
+    pub(super) fn latest(&self) -> u32 {
+        self.latest.get()
     }
 
     fn add(&self, data: Data) -> NodeId {
@@ -206,6 +224,7 @@ impl Growing {
         };
         let depth = self.look(parent, |node| node.depth).unwrap_or(0).saturating_add(1);
         self.deepest.set(self.deepest.get().max(depth));
+        self.latest.set(depth);
         self.change(id, |node| {
             (node.parent, node.previous, node.next, node.depth) = (parent, previous, next, depth);
         });
@@ -228,7 +247,7 @@ impl Growing {
                         kept.push_tendril(&text);
                         true
                     }
-                    Data::Element(_) | Data::Other => false,
+                    Data::Element(_) | Data::Comment(_) | Data::Other => false,
                 });
                 if joined == Some(true) {
                     return;
@@ -272,13 +291,15 @@ impl TreeSink for Growing {
     fn elem_name(&self, target: &NodeId) -> Name {
         let name = self.look(*target, |node| match &node.data {
             Data::Element(element) => Some(element.name.clone()),
-            Data::Text(_) | Data::Other => None,
+            Data::Text(_) | Data::Comment(_) | Data::Other => None,
         });
         // The parser never asks for the name of anything but an element.
         Name(name.flatten().unwrap_or_else(|| QualName::new(None, ns!(), LocalName::default())))
     }
 
-    fn create_element(&self, name: QualName, attributes: Vec<Attribute>, flags: ElementFlags) -> NodeId {
+    fn create_element(&self, name: QualName, mut attributes: Vec<Attribute>, flags: ElementFlags) -> NodeId {
+        attributes.truncate(MAX_ATTRIBUTES);
+        attributes.shrink_to_fit();
         self.add(Data::Element(Box::new(Element {
             name,
             attributes,
@@ -287,8 +308,8 @@ impl TreeSink for Growing {
         })))
     }
 
-    fn create_comment(&self, _text: StrTendril) -> NodeId {
-        self.add(Data::Other)
+    fn create_comment(&self, text: StrTendril) -> NodeId {
+        self.add(Data::Comment(text))
     }
 
     fn create_pi(&self, _target: StrTendril, _data: StrTendril) -> NodeId {
@@ -333,8 +354,9 @@ impl TreeSink for Growing {
     fn add_attrs_if_missing(&self, target: &NodeId, attributes: Vec<Attribute>) {
         self.change(*target, |node| {
             if let Data::Element(element) = &mut node.data {
-                for attribute in attributes {
-                    if !element.attributes.iter().any(|kept| kept.name == attribute.name) {
+                for attribute in attributes.into_iter().take(MAX_ATTRIBUTES) {
+                    let room = element.attributes.len() < MAX_ATTRIBUTES;
+                    if room && !element.attributes.iter().any(|kept| kept.name == attribute.name) {
                         element.attributes.push(attribute);
                     }
                 }
@@ -364,7 +386,7 @@ impl TreeSink for Growing {
     fn is_mathml_annotation_xml_integration_point(&self, handle: &NodeId) -> bool {
         self.look(*handle, |node| match &node.data {
             Data::Element(element) => element.annotation_xml_integration_point,
-            Data::Text(_) | Data::Other => false,
+            Data::Text(_) | Data::Comment(_) | Data::Other => false,
         })
         .unwrap_or(false)
     }

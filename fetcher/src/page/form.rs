@@ -8,11 +8,11 @@ use std::collections::HashMap;
 
 use safeurl_protocol::{Form, FormInput};
 
-use super::collect::Addresses;
+use super::address::Addresses;
 use super::dom::{DOCUMENT, Dom, Element, NodeId};
 
 /// A page with more is a tool or an attack on the reader; the count goes on.
-const MAX_FORMS: usize = 50;
+pub(super) const MAX_FORMS: usize = 50;
 
 /// The largest honest form (a tax return) stays below.
 const MAX_INPUTS: usize = 100;
@@ -28,6 +28,8 @@ pub(super) struct Forms {
     by_node: HashMap<NodeId, usize>,
     by_id: HashMap<String, usize>,
     pub(super) password_fields: u64,
+    /// A form has more inputs than are listed.
+    pub(super) inputs_capped: bool,
 }
 
 impl Forms {
@@ -57,7 +59,7 @@ impl Forms {
     }
 
     /// Adds a control; `around` is the nearest form it is inside of.
-    pub(super) fn add(&mut self, element: &Element, around: Option<NodeId>) {
+    pub(super) fn add(&mut self, element: &Element, around: Option<NodeId>, addresses: &Addresses<'_>) {
         let Some(kind) = control(element) else { return };
         let password = kind == "password";
         self.password_fields = self.password_fields.saturating_add(u64::from(password));
@@ -71,10 +73,22 @@ impl Forms {
             let name = element.attribute("name").or_else(|| element.attribute("id")).unwrap_or_default();
             form.inputs.push(FormInput {
                 name: crate::report::cut(name.to_owned(), MAX_NAME_BYTES),
+                form_action: form_action(element, &kind, addresses),
                 kind,
-                form_action: None,
             });
+        } else {
+            self.inputs_capped = true;
         }
+    }
+
+    /// Number of forms there are.
+    pub(super) fn count(&self) -> u64 {
+        self.total
+    }
+
+    /// Number of forms listed.
+    pub(super) fn listed(&self) -> u64 {
+        self.list.len() as u64
     }
 
     /// The forms listed and the number there are.
@@ -102,6 +116,12 @@ fn action(element: &Element, addresses: &Addresses<'_>) -> String {
         Some(action) => addresses.absolute(action),
         None => addresses.absolute_page(),
     }
+}
+
+/// Only what submits a form may send it elsewhere.
+fn form_action(element: &Element, kind: &str, addresses: &Addresses<'_>) -> Option<String> {
+    let action = element.attribute("formaction").map(str::trim).filter(|action| !action.is_empty())?;
+    matches!(kind, "submit" | "image" | "button").then(|| addresses.absolute(action))
 }
 
 fn method(element: &Element) -> String {

@@ -12,7 +12,7 @@ use html5ever::TokenizerResult;
 use html5ever::buffer_queue::BufferQueue;
 use html5ever::interface::TreeSink as _;
 use html5ever::tendril::StrTendril;
-use html5ever::tokenizer::{Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tokenizer::{TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
 
 use super::dom::{Dom, Growing, NodeId};
@@ -22,6 +22,9 @@ const MAX_NODES: usize = 200_000;
 
 /// Blink flattens what is deeper than 512; each level costs time at every token.
 const MAX_DEPTH: u32 = 5_000;
+
+/// From here on elements that nest are left out, as Blink does at 512: what they hold is still read, one level up.
+const FLAT_DEPTH: u32 = 1_000;
 
 /// The tokenizer compares each attribute with all before it, so that one endless tag gets slow: time is looked
 /// at after each piece of this many bytes.
@@ -49,13 +52,53 @@ impl Guard {
         }
         self.stopped.get()
     }
+
+    /// Whether a start tag opens a level that is not needed to know what the page holds.
+    fn too_deep_for(&self, token: &Token) -> bool {
+        match token {
+            Token::TagToken(tag) if tag.kind == TagKind::StartTag && !tag.self_closing => {
+                self.builder.sink.latest() > FLAT_DEPTH && !is_flat(&tag.name)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Elements that are facts, and hold no other element of their kind.
+fn is_flat(name: &str) -> bool {
+    matches!(
+        name,
+        "a" | "area"
+            | "base"
+            | "body"
+            | "br"
+            | "button"
+            | "embed"
+            | "form"
+            | "html"
+            | "iframe"
+            | "img"
+            | "input"
+            | "link"
+            | "meta"
+            | "option"
+            | "script"
+            | "select"
+            | "source"
+            | "style"
+            | "textarea"
+            | "title"
+    )
 }
 
 impl TokenSink for Guard {
     type Handle = NodeId;
 
     fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<NodeId> {
-        if self.check() { TokenSinkResult::Continue } else { self.builder.process_token(token, line) }
+        if self.check() || self.too_deep_for(&token) {
+            return TokenSinkResult::Continue;
+        }
+        self.builder.process_token(token, line)
     }
 
     fn end(&self) {
@@ -122,12 +165,21 @@ mod tests {
 
     #[test]
     fn cloned_formatting_elements_and_deep_nesting_stop_at_a_bound() {
-        let open: String = (0..2000).map(|n| format!("<b id={n}>")).collect();
+        let open: String = (0..500).map(|n| format!("<b id={n}>")).collect();
         // Each block that ends leaves the elements to be opened again in the next.
         let got = parsed(&format!("<div>{open}</div>{}", "<div>x</div>".repeat(2000)));
         assert!(got.stopped && got.dom.below(DOCUMENT).count() < MAX_NODES + 5000);
-        assert!(parsed(&"<div>".repeat(100_000)).stopped);
+        assert!(parsed(&format!("<svg>{}", "<a>".repeat(100_000))).stopped);
         assert!(!parsed(&"<div>".repeat(1_000)).stopped);
+    }
+
+    #[test]
+    fn what_stands_deeper_than_anybody_nests_is_still_read() {
+        let html = format!("{}<form><input type=password></form><a href=x>", "<div>".repeat(100_000));
+        let got = parsed(&html);
+        assert!(!got.stopped);
+        assert_eq!((count(&got.dom, "form"), count(&got.dom, "input"), count(&got.dom, "a")), (1, 1, 1));
+        assert!(count(&got.dom, "div") <= FLAT_DEPTH as usize + 1);
     }
 
     #[test]

@@ -3,6 +3,12 @@
 //! The names in [`TRAITS`] are part of the wire: rules refer to them. A trait is a hint for a rule, not a
 //! verdict: honest pages decode base64 too. Looking is plain text search, nothing is run or unpacked.
 
+mod constant;
+mod redirect;
+mod token;
+
+pub(super) use redirect::{MAX_REDIRECTS, Scripts};
+
 use safeurl_protocol::Script;
 use sha2::{Digest as _, Sha256};
 
@@ -54,8 +60,27 @@ const LONG_BASE64: usize = 1024;
 /// More text than this is not searched; the digest covers all of it.
 const SEARCHED_BYTES: usize = 1024 * 1024;
 
+/// An inline script and its text.
+#[derive(Debug)]
+pub(super) struct Inline {
+    pub(super) script: Script,
+    /// As much of it as is searched.
+    pub(super) text: String,
+    pub(super) language: Language,
+}
+
+/// What an inline script holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    /// A browser runs it.
+    Code,
+    JsonLd,
+    /// Any other data block.
+    Data,
+}
+
 /// Describes an inline script element.
-pub(super) fn inline(dom: &Dom, id: NodeId) -> Script {
+pub(super) fn inline(dom: &Dom, id: NodeId) -> Inline {
     let mut digest = Sha256::new();
     let mut size = 0u64;
     let mut text = String::new();
@@ -66,18 +91,26 @@ pub(super) fn inline(dom: &Dom, id: NodeId) -> Script {
         text.push_str(crate::report::prefix(part, room));
     }
     let kind = dom.element(id).and_then(|element| element.attribute("type")).unwrap_or_default();
-    Script {
+    let language = language(kind);
+    let script = Script {
         src: None,
         inline_sha256: Some(crate::report::hex(&digest.finalize())),
         size: Some(size),
-        traits: if is_code(kind) { traits(&text) } else { Vec::new() },
-    }
+        traits: if language == Language::Code { traits(&text) } else { Vec::new() },
+    };
+    Inline { script, text, language }
 }
 
-/// Whether a browser runs it; data blocks such as `application/ld+json` are not searched.
-fn is_code(kind: &str) -> bool {
+/// By the type; data blocks are not searched for constructs.
+fn language(kind: &str) -> Language {
     let kind = kind.trim().to_ascii_lowercase();
-    kind.is_empty() || kind == "module" || kind.contains("script")
+    if kind.is_empty() || kind == "module" || kind.contains("script") {
+        Language::Code
+    } else if kind.split(';').next().is_some_and(|essence| essence.trim() == "application/ld+json") {
+        Language::JsonLd
+    } else {
+        Language::Data
+    }
 }
 
 fn traits(text: &str) -> Vec<String> {
@@ -161,7 +194,10 @@ mod tests {
 
     #[test]
     fn data_blocks_are_not_searched() {
-        assert!(is_code("") && is_code("text/JavaScript") && is_code(" module "));
-        assert!(!is_code("application/ld+json") && !is_code("text/template"));
+        for kind in ["", "text/JavaScript", " module "] {
+            assert_eq!(language(kind), Language::Code, "{kind}");
+        }
+        assert_eq!(language("Application/LD+json; charset=utf-8"), Language::JsonLd);
+        assert_eq!(language("text/template"), Language::Data);
     }
 }

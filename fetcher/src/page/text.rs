@@ -5,6 +5,9 @@ use safeurl_protocol::TextStatistics;
 /// Enough to tell what a page says of itself; it is judged and never stored.
 const EXCERPT_BYTES: usize = 4 * 1024;
 
+/// Of a Thai word, on average.
+const LETTERS_A_WORD: u64 = 5;
+
 /// White space of HTML at both ends removed and collapsed to one space inside, cut to `max` bytes.
 pub(super) fn collapse<'a>(parts: impl IntoIterator<Item = &'a str>, max: usize) -> String {
     let mut collapsed = String::new();
@@ -31,6 +34,8 @@ pub(super) fn collapse<'a>(parts: impl IntoIterator<Item = &'a str>, max: usize)
 pub(super) struct Words {
     count: u64,
     in_word: bool,
+    /// Letters of a script without spaces since its last gap.
+    run: u64,
     gap: bool,
     excerpt: String,
 }
@@ -42,10 +47,7 @@ impl Words {
                 self.gap();
                 continue;
             }
-            if !self.in_word {
-                self.count = self.count.saturating_add(1);
-                self.in_word = true;
-            }
+            self.count(c);
             if self.excerpt.len() + 1 + c.len_utf8() > EXCERPT_BYTES {
                 continue;
             }
@@ -56,9 +58,32 @@ impl Words {
         }
     }
 
+    /// Words of scripts that are written without spaces are counted as word processors do: each Chinese character
+    /// and each kana is one; Thai, Lao, Khmer and Burmese words have some five letters.
+    fn count(&mut self, c: char) {
+        let (new, in_word) = match c {
+            '\u{3040}'..='\u{30ff}'
+            | '\u{31f0}'..='\u{31ff}'
+            | '\u{3400}'..='\u{4dbf}'
+            | '\u{4e00}'..='\u{9fff}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{20000}'..='\u{323af}' => (true, false),
+            // Their punctuation, and full-width forms of ours.
+            '\u{3000}'..='\u{303f}' | '\u{ff00}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' => (false, false),
+            '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' => {
+                self.run += 1;
+                (self.run % LETTERS_A_WORD == 1, false)
+            }
+            _ => (!self.in_word, true),
+        };
+        self.count = self.count.saturating_add(u64::from(new));
+        self.in_word = in_word;
+    }
+
     /// A word ends here, as at the border of a block.
     pub(super) fn gap(&mut self) {
         self.in_word = false;
+        self.run = 0;
         self.gap = true;
     }
 
@@ -92,5 +117,21 @@ mod tests {
         assert!(
             statistics.excerpt.starts_with("one two three é") && statistics.excerpt.len() <= EXCERPT_BYTES
         );
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_words_too() {
+        for (text, count) in [
+            ("你好，世界。", 4),
+            ("iPhone 是手机 ok", 5),
+            ("カタカナ", 4),
+            ("สวัสดีครับ", 2),
+            ("สวัสดี", 2),
+            ("안녕 세계", 2),
+        ] {
+            let mut words = Words::default();
+            words.push(text);
+            assert_eq!(words.statistics().words, count, "{text}");
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! Facts of small pages, one idea each.
 
-use std::time::{Duration, Instant};
+mod hidden;
+mod survives;
+
+use std::time::Duration;
 
 use super::*;
+use crate::page::address::MAX_URL_BYTES;
 use crate::page::parse;
 
 fn page(html: &str) -> Page {
     let url = Url::parse("http://a.test/dir/page?q=1").expect("a URL");
     let far = Instant::now() + Duration::from_secs(600);
-    collect(&parse::parse(html.as_bytes(), encoding_rs::UTF_8, far).dom, &url)
+    collect(&parse::parse(html.as_bytes(), encoding_rs::UTF_8, far).dom, &url, far)
 }
 
 fn features(html: &str) -> Features {
@@ -38,6 +42,124 @@ fn meta_elements_are_listed_by_name_and_the_first_wins() {
     assert_eq!(got.open_graph.get("title").map(String::as_str), Some("T"));
     assert_eq!(got.canonical.as_deref(), Some("http://a.test/c"));
     assert_eq!(got.language.as_deref(), Some("de"));
+}
+
+#[test]
+fn a_language_is_found_wherever_it_is_declared() {
+    for html in
+        ["<html lang=pt>", "<html xml:lang=pt>", "<meta http-equiv=Content-Language content='pt, en'>"]
+    {
+        assert_eq!(features(html).language.as_deref(), Some("pt"), "{html}");
+    }
+    let both = features("<html lang=de><meta http-equiv=content-language content=en>");
+    assert_eq!(both.language.as_deref(), Some("de"));
+}
+
+#[test]
+fn open_graph_is_read_from_either_attribute() {
+    let got = features("<meta name=og:image content=a><meta property='og:type' name=x content=b>");
+    let read: Vec<_> = got.open_graph.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(read, [("image", "a"), ("type", "b")]);
+    assert_eq!(got.meta.get("x").map(String::as_str), Some("b"));
+}
+
+#[test]
+fn the_icon_is_the_first_one_and_whole_when_it_is_in_the_page() {
+    assert_eq!(
+        page("<link rel=apple-touch-icon href=/t><link rel='shortcut icon' href=/i>").icon.as_deref(),
+        Some("http://a.test/i")
+    );
+    let data = format!("data:image/png;base64,{}", "A".repeat(100_000));
+    assert_eq!(page(&format!("<link rel=icon href='{data}'>")).icon, Some(data));
+    let huge = "A".repeat(300_000);
+    assert_eq!(page(&format!("<link rel=icon href='data:,{huge}'>")).icon, None);
+}
+
+#[test]
+fn a_button_may_send_a_form_elsewhere() {
+    let got = features(
+        "<form action=/one><input type=submit formaction=//b.test/two><button formaction=' /three '>x</button>\
+         <input type=text formaction=/no></form>",
+    );
+    let actions: Vec<_> = got.forms[0].inputs.iter().map(|input| input.form_action.as_deref()).collect();
+    assert_eq!(actions, [Some("http://b.test/two"), Some("http://a.test/three"), None]);
+}
+
+#[test]
+fn structured_data_gives_types_and_contacts() {
+    let got = features(
+        "<script type='application/ld+json'>{\"@graph\":[{\"@type\":\"Shop\",\"telephone\":\"+49 30 901820\",\
+         \"email\":\"x@y.org\"},{\"@type\":[\"Shop\",\"Place\"]}]}</script>\
+         <span itemprop=telephone>030 / 12 34</span><meta itemprop=telephone content=+15551234567>",
+    );
+    assert_eq!(got.json_ld, ["Shop", "Place"]);
+    assert_eq!(got.emails, ["x@y.org"]);
+    let phones: Vec<_> = got.phones.iter().map(|phone| (phone.text.as_str(), phone.marked)).collect();
+    assert_eq!(phones, [("+49 30 901820", true), ("030 / 12 34", true), ("+15551234567", true)]);
+}
+
+#[test]
+fn contacts_are_found_in_text_links_and_attributes_and_listed_once() {
+    let got = features(
+        "<p>Mail <b>info</b>@Example.org or <a href='mailto:a@b.org,c@d.org?cc=e%40f.org&subject=x'>us</a></p>\
+         <p>info@example.org, Tel. 030 901820-0</p><a href=tel:+49309018200>call</a><a href=tel:0309018200>x</a>\
+         <input value=g@h.org placeholder=no@no.org><div title='i@j.org'></div>",
+    );
+    assert_eq!(got.emails, ["a@b.org", "c@d.org", "e@f.org", "info@example.org", "g@h.org", "i@j.org"]);
+    let phones: Vec<_> = got.phones.iter().map(|phone| (phone.text.as_str(), phone.marked)).collect();
+    assert_eq!(phones, [("030 901820-0", true), ("+49309018200", true)]);
+}
+
+#[test]
+fn disguised_addresses_are_read_as_a_person_reads_them() {
+    for html in [
+        "a&#64;b.org",
+        "a<!-- x -->@b.org",
+        "a<span style='display:none'>NOSPAM</span>@b.org",
+        "a [at] b [dot] org",
+        "<i>a</i> (at) b.org",
+        "<span data-cfemail=5a3b1a387435283d>[email protected]</span>",
+        "<a href='/cdn-cgi/l/email-protection#5a3b1a387435283d'>x</a>",
+        "<span style='unicode-bidi:bidi-override; direction: rtl'>gro.b@a</span>",
+        "<bdo dir=rtl>gro.b@a</bdo>",
+        "<script>m = 'a' + '@' + 'b.org'</script>",
+        "<noscript>a@b.org</noscript>",
+        "<a href=x onclick=\"location='mai'+'lto:a@b.org'\">x</a>",
+    ] {
+        assert!(features(html).emails.contains(&"a@b.org".to_owned()), "{html}: {:?}", features(html).emails);
+    }
+}
+
+#[test]
+fn comments_and_traces_are_listed() {
+    let got = features(
+        "<!-- saved from url=(0019)http://bank.example/ --><!--[if IE]><form><![endif]--><!-- header -->\
+         <app ng-version='17.1'></app><div data-v-1a2b></div>",
+    );
+    assert_eq!(got.comments, ["saved from url=(0019)http://bank.example/"]);
+    assert_eq!(got.markers, ["ng-version=17.1", "vue"]);
+}
+
+#[test]
+fn scripts_handlers_and_script_links_may_redirect() {
+    let got = features(
+        "<base href=http://b.test/d/><script>location = 'x'</script><body onload=\"location.replace('/y')\">\
+         <a href=\"javascript:window.open('http://c%2etest/')\">x</a>\
+         <script type=text/template>location='no'</script>\
+         <script>document.write('<meta http-equiv=refresh content=\"0;url=/z\">')</script>",
+    );
+    let read: Vec<_> = got.possible_redirects.iter().map(|one| (one.to.as_str(), one.by)).collect();
+    use safeurl_protocol::RedirectMeans::{Location, Meta, Open, Replace};
+    assert_eq!(
+        read,
+        [
+            ("http://b.test/d/x", Location),
+            ("http://b.test/y", Replace),
+            ("http://c.test/", Open),
+            ("http://b.test/z", Meta)
+        ]
+    );
+    assert_eq!(got.meta_refresh, None);
 }
 
 #[test]
@@ -155,8 +277,9 @@ fn lists_are_capped_and_totals_are_not() {
     assert_eq!((got.script_count, got.scripts.len()), (1000, MAX_SCRIPTS));
     assert_eq!((got.iframes.len(), got.resources.len()), (MAX_FRAMES, MAX_RESOURCES));
     assert_eq!((got.form_count, got.forms.len()), (1001, 50));
+    assert_eq!(got.capped, ["scripts", "iframes", "resources", "forms", "links"]);
     let wide = features(&format!("<form>{}</form>", many("<input>")));
-    assert_eq!(wide.forms[0].inputs.len(), 100);
+    assert_eq!((wide.forms[0].inputs.len(), wide.capped), (100, vec!["forms.inputs".to_owned()]));
 }
 
 #[test]
