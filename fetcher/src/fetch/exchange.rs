@@ -205,7 +205,7 @@ where
     let (parts, body) = response.into_parts();
     exchange.timings.first_byte_ms = Some(ms(begun));
     exchange.status = Some(parts.status.as_u16());
-    exchange.status_text = reason(&parts);
+    exchange.status_text = reason(&parts, raw);
     exchange.protocol = Some(match parts.version {
         hyper::Version::HTTP_10 => "http/1.0".to_owned(),
         hyper::Version::HTTP_11 => "http/1.1".to_owned(),
@@ -241,12 +241,13 @@ where
 }
 
 /// HTTP/2 has none.
-fn reason(parts: &hyper::http::response::Parts) -> Option<String> {
+fn reason(parts: &hyper::http::response::Parts, raw: &[u8]) -> Option<String> {
     const MAX_REASON_BYTES: usize = 200;
     if parts.version == hyper::Version::HTTP_2 {
         return None;
     }
     let text = match parts.extensions.get::<ReasonPhrase>() {
+        Some(phrase) if phrase.as_bytes().is_empty() => head::reason(raw).unwrap_or_default(),
         Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
         None => parts.status.canonical_reason()?.to_owned(),
     };

@@ -27,7 +27,7 @@ pub(crate) fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 
 /// All headers, by name and order of the wire where the raw head can be matched.
 pub(crate) fn list(headers: &HeaderMap, raw: &[u8]) -> Vec<Header> {
-    let on_wire = from_wire(raw);
+    let (_, on_wire) = from_wire(raw);
     if on_wire.len() == headers.len() {
         return on_wire;
     }
@@ -45,37 +45,55 @@ fn latin(bytes: &[u8]) -> String {
     }
 }
 
-/// The header lines of the last head in `raw`: those of 1xx responses come before it.
-fn from_wire(raw: &[u8]) -> Vec<Header> {
-    let mut found = Vec::new();
-    let mut lines = raw.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let mut informational = lines.next().is_some_and(is_informational);
-    for line in lines {
-        if line.is_empty() {
-            if !informational {
-                break;
-            }
-            informational = false;
-            found.clear();
-        } else if line.starts_with(b" ") || line.starts_with(b"\t") {
-            // A folded value goes on, as the parser reads it too.
-            if let Some(Header { value, .. }) = found.last_mut() {
-                let folded = format!("{value} {}", latin(line.trim_ascii()));
-                *value = crate::report::cut(folded, MAX_VALUE_BYTES);
-            }
-        } else if line.starts_with(b"HTTP/") && found.is_empty() {
-            informational = is_informational(line);
-        } else if let Some(colon) = line.iter().position(|byte| *byte == b':') {
-            let (name, value) = line.split_at(colon);
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
-            found.push(header(latin(name.trim_ascii()), latin(value)));
-        }
-    }
-    found
+/// The reason phrase as it came: the parser gives back none with bytes beyond ASCII.
+pub(crate) fn reason(raw: &[u8]) -> Option<String> {
+    let (status_line, _) = from_wire(raw);
+    let phrase = status_line.splitn(3, |byte| *byte == b' ').nth(2)?;
+    Some(latin(phrase.trim_ascii()))
 }
 
-fn is_informational(status_line: &[u8]) -> bool {
-    status_line.split(|byte| *byte == b' ').nth(1).is_some_and(|status| status.starts_with(b"1"))
+/// The status line and the header lines of the last head in `raw`: those of 1xx responses come before it.
+fn from_wire(raw: &[u8]) -> (&[u8], Vec<Header>) {
+    let mut found = Vec::new();
+    let mut status_line = &raw[..0];
+    // Inside a head, and whether it is that of an interim response; blank lines before a head mean nothing.
+    let mut head = None;
+    for line in raw.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
+        match head {
+            None if line.is_empty() => {}
+            None => {
+                status_line = line;
+                head = Some(is_interim(line));
+            }
+            Some(false) if line.is_empty() => break,
+            Some(true) if line.is_empty() => {
+                head = None;
+                found.clear();
+            }
+            Some(_) => add(&mut found, line),
+        }
+    }
+    (status_line, found)
+}
+
+fn add(found: &mut Vec<Header>, line: &[u8]) {
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        // A folded value goes on, as the parser reads it too.
+        if let Some(Header { value, .. }) = found.last_mut() {
+            let folded = format!("{value} {}", latin(line.trim_ascii()));
+            *value = crate::report::cut(folded, MAX_VALUE_BYTES);
+        }
+    } else if let Some(colon) = line.iter().position(|byte| *byte == b':') {
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        found.push(header(latin(name.trim_ascii()), latin(value)));
+    }
+}
+
+/// 101 ends the conversation in HTTP and is the answer itself.
+fn is_interim(status_line: &[u8]) -> bool {
+    let status = status_line.split(|byte| *byte == b' ').nth(1);
+    status.is_some_and(|status| status.starts_with(b"1") && status != b"101")
 }
 
 #[cfg(test)]
@@ -85,7 +103,7 @@ mod tests {
     #[test]
     fn names_keep_their_case_and_order_and_values_their_bytes() {
         let raw = b"HTTP/1.1 200 OK\r\nX-B: 1\r\n\tand 2\r\nseT-Cookie:a\r\nX-Latin: \xe9\r\n\r\nBody: no";
-        let found: Vec<_> = from_wire(raw).into_iter().map(|h| (h.name, h.value)).collect();
+        let found: Vec<_> = from_wire(raw).1.into_iter().map(|h| (h.name, h.value)).collect();
         let expected = [("X-B", "1 and 2"), ("seT-Cookie", "a"), ("X-Latin", "é")]
             .map(|(n, v)| (n.to_owned(), v.to_owned()));
         assert_eq!(found, expected);
@@ -93,8 +111,8 @@ mod tests {
 
     #[test]
     fn the_headers_of_an_interim_response_are_not_those_of_the_page() {
-        let raw = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n";
-        let found = from_wire(raw);
+        let raw = b"\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+        let (_, found) = from_wire(raw);
         assert_eq!(found, [Header { name: "A".to_owned(), value: "b".to_owned() }]);
     }
 
