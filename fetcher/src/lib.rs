@@ -20,6 +20,8 @@ mod serve;
 
 use std::process::ExitCode;
 
+use safeurl_protocol::{Invocation, Report};
+
 /// The program, from its arguments to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -36,4 +38,12 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn page_features(html: &[u8], url: &str) -> Option<safeurl_protocol::Features> {
     page::features(html, url)
+}
+
+/// Carries out one invocation in this process, as `--serve` does between its frames. The error says what is wrong with
+/// the invocation.
+pub fn fetch(invocation: Invocation) -> Result<Report, String> {
+    let begun = tokio::time::Instant::now();
+    let plan = plan::Plan::new(invocation).map_err(|error| error.to_string())?;
+    report::make(&plan, begun).map_err(|error| error.to_string())
 }
