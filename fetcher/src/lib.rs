@@ -16,6 +16,7 @@ mod page;
 mod plan;
 mod reference;
 mod report;
+pub mod robots;
 mod serve;
 
 use std::process::ExitCode;
