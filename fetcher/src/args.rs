@@ -14,9 +14,9 @@ Fetches one untrusted URL and prints a JSON report. Without --url the environmen
 and JOB_ID names the job in the report. --serve waits for one invocation on standard input.
 ";
 
-/// A current browser on the most common platform, so that a site shows what it shows to people.
-const USER_AGENT: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
-                          Chrome/140.0.0.0 Safari/537.36";
+/// The browser whose other headers are sent too (see `fetch/request.rs`), on the most common platform, so that a site
+/// shows what it shows to people.
+const USER_AGENT: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
 const TIMEOUT_MS: u64 = 30_000;
 const MAX_REDIRECTS: u32 = 10;
 const BODY_CAP: u64 = 10 * 1024 * 1024;
@@ -153,6 +153,13 @@ mod tests {
     fn flags_take_their_value_attached_or_apart() {
         let got = invocation(&["--url=http://a.test/", "--timeout", "5", "--max-redirects=3"], &[]);
         assert_eq!((got.timeout_ms, got.max_redirects), (5000, 3));
+    }
+
+    #[test]
+    fn by_hand_the_program_is_the_browser_it_is_for_the_worker() {
+        let defaults = include_str!("../../config/safeurl.toml");
+        let line = format!("user_agent = \"{}\"", invocation(&["--url", "http://a.test/"], &[]).user_agent);
+        assert!(defaults.lines().any(|default| default == line), "{line}");
     }
 
     #[test]

@@ -1,24 +1,27 @@
 //! The redirect loop: hops in order, one deadline over all of them.
 //!
 //! The first hop decides whether there is a scan; what a later hop does is evidence, so nothing in here
-//! returns an error. One connection per hop, no cookies, no state between hops but the URLs visited. The
+//! returns an error. One connection per request; what a visit remembers from one to the next is in `visit`. The
 //! document of the last response that had a head is what the report's content and features speak of.
 
+mod cookies;
 mod exchange;
 mod head;
 mod redirect;
+mod referer;
 mod request;
+mod site;
+mod visit;
 
 use std::time::Duration;
 
 use safeurl_protocol::{Content, ErrorClass, Exchange, Features, HopError, SideRequest, Timings};
 use tokio::time::Instant;
-use url::Url;
 
 use crate::connect::tls::TlsSetup;
 use crate::plan::{Plan, fetchable};
-use exchange::Hop;
-use redirect::{Next, Visited};
+use redirect::Visited;
+use visit::{Leg, Onward, Visit};
 
 /// The target a refresh value names.
 pub(crate) fn refresh_target(value: &str) -> Option<&str> {
@@ -60,62 +63,55 @@ pub(crate) async fn run(plan: &Plan, begun: Instant) -> Seen {
     let deadline = begun + plan.fetch_time;
     let parse_deadline = begun + plan.fetch_time.max(plan.whole_time.saturating_sub(PRINT_TIME));
     let context = Context { plan, tls, deadline, parse_deadline };
-    let mut seen = Seen::default();
+    let mut visit = Visit::new(&context);
     let first = match &plan.fallback_url {
-        None => first_hop(&context, &mut seen, &plan.url, deadline).await,
+        None => first_hop(&mut visit, &plan.url, deadline).await,
         Some(fallback) => {
             // The first try gets half of the time, or a port that swallows everything leaves none for the other.
             let half = begun + plan.fetch_time / 2;
-            match first_hop(&context, &mut seen, &plan.url, half).await {
+            match first_hop(&mut visit, &plan.url, half).await {
                 Some(step) => Some(step),
-                None => first_hop(&context, &mut seen, fallback, deadline).await,
+                None => first_hop(&mut visit, fallback, deadline).await,
             }
         }
     };
-    if let Some((url, next)) = first {
-        follow(&context, &mut seen, url, next).await;
+    if let Some((leg, Some(onward))) = first {
+        follow(&mut visit, leg, onward).await;
     }
-    seen
+    visit.seen
 }
 
-/// Fetches a submitted URL; `None` when no response head arrived.
+/// Fetches a submitted URL; `None` when nobody answered.
 async fn first_hop(
-    context: &Context<'_>,
-    seen: &mut Seen,
+    visit: &mut Visit<'_>,
     text: &str,
     head_deadline: Instant,
-) -> Option<(Url, Option<Next>)> {
+) -> Option<(Leg, Option<Onward>)> {
     let url = match fetchable(text) {
         Ok(url) => url,
         Err(message) => {
-            seen.requests.extend(unfetched(text, ErrorClass::InvalidTarget, message).requests);
+            visit.seen.requests.extend(unfetched(text, ErrorClass::InvalidTarget, message).requests);
             return None;
         }
     };
-    let nothing = hyper::HeaderMap::new();
-    let hop = exchange::run(context, &url, extra(context, &url, &nothing), head_deadline).await;
-    let answered = hop.exchange.status.is_some();
-    let next = take(seen, hop);
-    answered.then_some((url, next))
-}
-
-/// Extra headers may hold secrets: they go to the origin they were given for and nowhere else. The fallback over
-/// http is another origin: whoever keeps https from answering must not get them in clear text.
-fn extra<'a>(context: &'a Context<'_>, target: &Url, nothing: &'a hyper::HeaderMap) -> &'a hyper::HeaderMap {
-    let own = Url::parse(&context.plan.url).is_ok_and(|submitted| submitted.origin() == target.origin());
-    if own { &context.plan.headers } else { nothing }
+    let leg = Leg::typed(url);
+    let opened = visit.open(&leg, head_deadline).await;
+    opened.answered.then_some((leg, opened.onward))
 }
 
 /// Goes from hop to hop until one stays, fails or must not be followed.
-async fn follow(context: &Context<'_>, seen: &mut Seen, first: Url, next: Option<Next>) {
-    let mut visited = Visited::new(&first);
-    let mut step = next;
+async fn follow(visit: &mut Visit<'_>, first: Leg, onward: Onward) {
+    let Context { plan, deadline, .. } = *visit.context();
+    let mut visited = Visited::new(&first.url);
+    let (mut leg, mut step) = (first, Some(onward));
     let mut followed = 0u32;
-    while let Some(next) = step {
-        let target = match visited.admit(&next, followed >= context.plan.max_redirects, MAX_URL_BYTES) {
+    while let Some(onward) = step {
+        let used_up = followed >= plan.max_redirects;
+        let target = visited.admit(&onward.next, used_up, MAX_URL_BYTES, |url| visit.cookies(url));
+        let target = match target {
             Ok(target) => target,
             Err(error) => {
-                if let Some(last) = seen.requests.last_mut() {
+                if let Some(last) = visit.seen.requests.last_mut() {
                     // What broke the body is told already and explains more.
                     last.error.get_or_insert(error);
                 }
@@ -123,20 +119,9 @@ async fn follow(context: &Context<'_>, seen: &mut Seen, first: Url, next: Option
             }
         };
         followed = followed.saturating_add(1);
-        let nothing = hyper::HeaderMap::new();
-        let hop = exchange::run(context, &target, extra(context, &target, &nothing), context.deadline).await;
-        step = take(seen, hop);
+        leg = leg.on(&onward, target);
+        step = visit.open(&leg, deadline).await.onward;
     }
-}
-
-/// Adds a hop to what was seen.
-fn take(seen: &mut Seen, hop: Hop) -> Option<Next> {
-    if let Some(document) = hop.document {
-        seen.content = Some(document.content);
-        seen.features = document.features;
-    }
-    seen.requests.push(hop.exchange);
-    hop.next
 }
 
 /// The report of a target no request can be made for.

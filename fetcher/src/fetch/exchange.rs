@@ -11,14 +11,15 @@ use std::convert::Infallible;
 use http_body_util::Empty;
 use hyper::body::{Body, Bytes};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{self, HeaderMap};
+use hyper::header;
 use hyper::{Request, Response};
 use safeurl_protocol::{ErrorClass, Exchange, HopError, RedirectKind};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::redirect::{self, Next};
-use super::{Context, blank, head, request};
+use super::request::{self, Ask};
+use super::{Context, blank, head};
 use crate::body;
 use crate::connect::greeting::FIRST_BYTES;
 use crate::connect::wire::{MAX_HEAD_BYTES, Taken, Trouble, Wire};
@@ -38,13 +39,12 @@ pub(crate) struct Hop {
     pub(crate) next: Option<Next>,
 }
 
-/// Fetches `url` with the usual headers and `extra`. The head must arrive before `head_deadline`, the body
-/// before the context's.
-pub(crate) async fn run(context: &Context<'_>, url: &Url, extra: &HeaderMap, head_deadline: Instant) -> Hop {
+/// Sends one request and reads what comes.
+pub(crate) async fn run(context: &Context<'_>, ask: &Ask<'_>) -> Hop {
     let begun = Instant::now();
-    let mut exchange = blank(url.as_str());
-    let mut hop = match timeout_at(head_deadline, connect(context, url, &mut exchange)).await {
-        Ok(Ok(stream)) => talk(context, url, extra, Times { begun, head_deadline }, stream, exchange).await,
+    let mut exchange = blank(ask.url.as_str());
+    let mut hop = match timeout_at(ask.head_deadline, connect(context, ask.url, &mut exchange)).await {
+        Ok(Ok(stream)) => talk(context, ask, begun, stream, exchange).await,
         Ok(Err(refused)) => {
             exchange.connection = refused.connection.or(exchange.connection);
             failed(exchange, refused.class, refused.message)
@@ -76,39 +76,31 @@ async fn connect(
     Ok(stream)
 }
 
-/// What an exchange goes by.
-#[derive(Clone, Copy)]
-struct Times {
-    begun: Instant,
-    head_deadline: Instant,
-}
-
 /// Sends the request in the protocol that was agreed on, and reads the answer.
 async fn talk(
     context: &Context<'_>,
-    url: &Url,
-    extra: &HeaderMap,
-    times: Times,
+    ask: &Ask<'_>,
+    begun: Instant,
     stream: Box<dyn Duplex>,
     exchange: Exchange,
 ) -> Hop {
-    let request = match request::build(context, url, extra) {
+    let request = match request::build(&context.plan.user_agent, ask) {
         Ok(request) => request,
         Err(message) => return failed(exchange, ErrorClass::InvalidTarget, message),
     };
     let agreed = exchange.tls.as_ref().and_then(|facts| facts.alpn.as_deref());
     if agreed == Some(tls::H2) {
-        talk_http2(context, url, request, times, stream, exchange).await
+        talk_http2(context, ask, request, begun, stream, exchange).await
     } else {
-        talk_http1(context, url, request, times, stream, exchange).await
+        talk_http1(context, ask, request, begun, stream, exchange).await
     }
 }
 
 async fn talk_http1(
     context: &Context<'_>,
-    url: &Url,
+    ask: &Ask<'_>,
     request: Request<Empty<Bytes>>,
-    times: Times,
+    begun: Instant,
     stream: Box<dyn Duplex>,
     exchange: Exchange,
 ) -> Hop {
@@ -118,9 +110,11 @@ async fn talk_http1(
         Err(error) => return failed(exchange, ErrorClass::HttpProtocol, body::chain(&error)),
     };
     let answer = async {
-        match timeout_at(times.head_deadline, sender.send_request(request)).await {
-            Ok(Ok(response)) => read(context, url, response, &tape.take().bytes, times.begun, exchange).await,
-            Ok(Err(error)) => unanswered(exchange, &tape.take(), |raw| http1::unanswered(&error, raw, url)),
+        match timeout_at(ask.head_deadline, sender.send_request(request)).await {
+            Ok(Ok(response)) => read(context, ask, response, &tape.take().bytes, begun, exchange).await,
+            Ok(Err(error)) => {
+                unanswered(exchange, &tape.take(), |raw| http1::unanswered(&error, raw, ask.url))
+            }
             Err(_) => failed(exchange, ErrorClass::Timeout, "no answer before the deadline".to_owned()),
         }
     };
@@ -129,19 +123,19 @@ async fn talk_http1(
 
 async fn talk_http2(
     context: &Context<'_>,
-    url: &Url,
+    ask: &Ask<'_>,
     request: Request<Empty<Bytes>>,
-    times: Times,
+    begun: Instant,
     stream: Box<dyn Duplex>,
     exchange: Exchange,
 ) -> Hop {
-    let request = match http2::request(request, url) {
+    let request = match http2::request(request, ask.url) {
         Ok(request) => request,
         Err(message) => return failed(exchange, ErrorClass::InvalidTarget, message),
     };
     let late = "no answer before the deadline";
     let (wire, tape) = Wire::new(stream, FIRST_BYTES, http2::HEAD_LIMIT);
-    let (mut sender, connection) = match timeout_at(times.head_deadline, http2::open(wire)).await {
+    let (mut sender, connection) = match timeout_at(ask.head_deadline, http2::open(wire)).await {
         Ok(Ok(both)) => both,
         Ok(Err(error)) => {
             return unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw));
@@ -149,11 +143,11 @@ async fn talk_http2(
         Err(_) => return failed(exchange, ErrorClass::Timeout, late.to_owned()),
     };
     let answer = async {
-        match timeout_at(times.head_deadline, http2::send(&mut sender, request)).await {
+        match timeout_at(ask.head_deadline, http2::send(&mut sender, request)).await {
             Ok(Ok(response)) => {
                 // No names in the case of the wire are to be had from it.
                 drop(tape.take());
-                read(context, url, response, &[], times.begun, exchange).await
+                read(context, ask, response, &[], begun, exchange).await
             }
             Ok(Err(error)) => unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw)),
             Err(_) => failed(exchange, ErrorClass::Timeout, late.to_owned()),
@@ -192,7 +186,7 @@ fn unanswered(exchange: Exchange, taken: &Taken, told: impl FnOnce(&[u8]) -> Str
 /// Reads head and body of a response.
 async fn read<B>(
     context: &Context<'_>,
-    url: &Url,
+    ask: &Ask<'_>,
     response: Response<B>,
     raw: &[u8],
     begun: Instant,
@@ -202,6 +196,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::error::Error,
 {
+    let url = ask.url;
     let (parts, body) = response.into_parts();
     exchange.timings.first_byte_ms = Some(ms(begun));
     exchange.status = Some(parts.status.as_u16());
@@ -217,10 +212,9 @@ where
     exchange.mime_type = declared.as_deref().and_then(page::essence);
     let location = head::first(&parts.headers, header::LOCATION);
     let mut next = redirect::by_status(parts.status.as_u16(), location.as_deref(), url);
-    let cap = context.plan.body_cap;
-    let cap = if next.is_some() { cap.min(REDIRECT_BODY_CAP) } else { cap };
+    let cap = if next.is_some() { ask.body_cap.min(REDIRECT_BODY_CAP) } else { ask.body_cap };
     let encoding = head::joined(&parts.headers, header::CONTENT_ENCODING);
-    let read = body::read(body, encoding.as_deref(), cap, context.deadline).await;
+    let read = body::read(body, encoding.as_deref(), cap, ask.deadline).await;
     exchange.size = Some(read.bytes.len() as u64);
     exchange.encoded_size = Some(read.encoded);
     exchange.sha256 = Some(crate::report::sha256(&read.bytes));

@@ -92,17 +92,24 @@ pub(crate) fn refresh(value: &str) -> Option<(u64, Option<&str>)> {
     Some((seconds, Some(target)))
 }
 
-/// The pages this fetch has been to.
+/// The pages this fetch has been to, with the cookies they were asked for with: a site that sets one and leads back
+/// to the same page has another answer in mind.
 #[derive(Debug)]
-pub(crate) struct Visited(HashSet<String>);
+pub(crate) struct Visited(HashSet<(String, Option<String>)>);
 
 impl Visited {
     pub(crate) fn new(first: &Url) -> Self {
-        Self(HashSet::from([first.as_str().to_owned()]))
+        Self(HashSet::from([(first.as_str().to_owned(), None)]))
     }
 
-    /// The URL to go to next, or why we stay.
-    pub(crate) fn admit(&mut self, next: &Next, used_up: bool, max_bytes: usize) -> Result<Url, HopError> {
+    /// The URL to go to next, or why we stay. `cookies` tells what would be sent there.
+    pub(crate) fn admit(
+        &mut self,
+        next: &Next,
+        used_up: bool,
+        max_bytes: usize,
+        cookies: impl Fn(&Url) -> Option<String>,
+    ) -> Result<Url, HopError> {
         let refuse = |class, message: String| Err(HopError { class, message });
         let url = match &next.to {
             Ok(url) => url,
@@ -118,14 +125,14 @@ impl Visited {
             Ok(url) => url,
             Err(message) => return refuse(ErrorClass::RedirectRefused, message),
         };
-        // No request carries more than its URL, so the same URL is the same request.
-        if self.0.contains(url.as_str()) {
+        let request = (url.as_str().to_owned(), cookies(&url));
+        if self.0.contains(&request) {
             return refuse(ErrorClass::RedirectLoop, "the target was visited before".to_owned());
         }
         if used_up {
             return refuse(ErrorClass::TooManyRedirects, "more redirects than are followed".to_owned());
         }
-        self.0.insert(url.as_str().to_owned());
+        self.0.insert(request);
         Ok(url)
     }
 }
@@ -188,7 +195,7 @@ mod tests {
         let mut visited = Visited::new(&page());
         let class = |visited: &mut Visited, to: &str, used_up| {
             let next = by_status(302, Some(to), &page()).expect("a redirect");
-            visited.admit(&next, used_up, 100).map_err(|error| error.class)
+            visited.admit(&next, used_up, 100, |_| None).map_err(|error| error.class)
         };
         assert!(class(&mut visited, "/one", false).is_ok());
         assert_eq!(class(&mut visited, "/one#again", false), Err(ErrorClass::RedirectLoop));
@@ -198,5 +205,18 @@ mod tests {
             assert_eq!(class(&mut visited, to, false), Err(ErrorClass::RedirectRefused), "{to}");
         }
         assert_eq!(class(&mut visited, &"x".repeat(100), false), Err(ErrorClass::RedirectRefused));
+    }
+
+    #[test]
+    fn the_same_page_with_other_cookies_is_another_request() {
+        let mut visited = Visited::new(&page());
+        let next = by_status(302, Some("page?q"), &page()).expect("a redirect");
+        let mut admit = |cookies: Option<&str>| {
+            visited.admit(&next, false, 100, |_| cookies.map(str::to_owned)).map_err(|error| error.class)
+        };
+        assert_eq!(admit(None), Err(ErrorClass::RedirectLoop));
+        assert_eq!(admit(Some("a=1")), Ok(page()));
+        assert_eq!(admit(Some("a=1")), Err(ErrorClass::RedirectLoop));
+        assert_eq!(admit(Some("a=2")), Ok(page()));
     }
 }

@@ -1,43 +1,120 @@
-//! What a request says: the headers a browser sends when a person opens a page.
+//! What a request says: the headers of one browser, in its order.
+//!
+//! It is Firefox ESR 140 on Windows in American English: its header names are in title case throughout over HTTP/1.1,
+//! which is the one form the HTTP library writes, and it sends no client hints that would have to fit each
+//! other. Order and values are those of captures of versions 135 to 141. A job with a User-Agent of its own keeps
+//! the rest: what it looks like then is its choice.
 
 use http_body_util::Empty;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 use url::Url;
 
-use super::Context;
+use super::site::{Relation, is_trustworthy};
 
-/// What Chrome sends for a page that is opened.
-const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
-const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.9";
+/// A page that is opened; since Firefox 132.
+const ACCEPT_PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.5";
+/// To whom it trusts; others might break what they do not understand, and did.
+const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
+const ACCEPT_ENCODING_PLAIN: &str = "gzip, deflate";
 
-/// The request for `url` with the usual headers; `extra` replaces those of the same name.
-pub(super) fn build(
-    context: &Context<'_>,
-    url: &Url,
-    extra: &HeaderMap,
-) -> Result<Request<Empty<Bytes>>, String> {
-    let host = host_header(url);
+/// One request.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) url: &'a Url,
+    /// A person asked for it, not another page.
+    pub(super) typed: bool,
+    pub(super) site: Relation,
+    pub(super) referer: Option<String>,
+    pub(super) cookies: Option<String>,
+    /// Replace those of the same name.
+    pub(super) extra: &'a HeaderMap,
+    /// Decoded bytes kept of the body.
+    pub(super) body_cap: usize,
+    /// The head must have arrived by then.
+    pub(super) head_deadline: Instant,
+    /// The body too.
+    pub(super) deadline: Instant,
+}
+
+/// The request.
+pub(super) fn build(user_agent: &HeaderValue, ask: &Ask<'_>) -> Result<Request<Empty<Bytes>>, String> {
     let mut request = Request::new(Empty::new());
-    *request.uri_mut() = url[url::Position::BeforePath..url::Position::AfterQuery]
+    *request.uri_mut() = ask.url[url::Position::BeforePath..url::Position::AfterQuery]
         .parse()
         .map_err(|error| format!("the path cannot be sent: {error}"))?;
-    let headers = request.headers_mut();
-    let host = HeaderValue::from_str(&host).map_err(|_| "the host cannot be sent".to_owned())?;
-    headers.insert(header::HOST, host);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::USER_AGENT, context.plan.user_agent.clone());
-    headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-    headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static(ACCEPT_LANGUAGE));
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    for name in extra.keys() {
-        headers.remove(name);
-    }
-    for (name, value) in extra {
-        headers.append(name, value.clone());
-    }
+    *request.headers_mut() = replaced(usual(user_agent, ask)?, ask.extra);
     Ok(request)
+}
+
+/// What the browser sends by itself.
+fn usual(user_agent: &HeaderValue, ask: &Ask<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let fixed = HeaderValue::from_static;
+    let trusted = is_trustworthy(ask.url);
+    let host =
+        HeaderValue::from_str(&host_header(ask.url)).map_err(|_| "the host cannot be sent".to_owned())?;
+    let encoding = if trusted { ACCEPT_ENCODING } else { ACCEPT_ENCODING_PLAIN };
+    let mut headers = vec![
+        (header::HOST, host),
+        (header::USER_AGENT, user_agent.clone()),
+        (header::ACCEPT, fixed(ACCEPT_PAGE)),
+        (header::ACCEPT_LANGUAGE, fixed(ACCEPT_LANGUAGE)),
+        (header::ACCEPT_ENCODING, fixed(encoding)),
+        (header::CONNECTION, fixed("keep-alive")),
+    ];
+    // Neither fails for what a URL parser and a header parser let through; without it the request is still one.
+    let text = |value: &str| HeaderValue::from_bytes(value.as_bytes()).ok();
+    if let Some(referer) = ask.referer.as_deref().and_then(text) {
+        headers.push((header::REFERER, referer));
+    }
+    if let Some(cookies) = ask.cookies.as_deref().and_then(text) {
+        headers.push((header::COOKIE, cookies));
+    }
+    headers.push((header::UPGRADE_INSECURE_REQUESTS, fixed("1")));
+    if trusted {
+        headers.push((HeaderName::from_static("sec-fetch-dest"), fixed("document")));
+        headers.push((HeaderName::from_static("sec-fetch-mode"), fixed("navigate")));
+        headers.push((HeaderName::from_static("sec-fetch-site"), fixed(ask.site.as_str())));
+        if ask.typed {
+            headers.push((HeaderName::from_static("sec-fetch-user"), fixed("?1")));
+        }
+    }
+    headers.push((HeaderName::from_static("priority"), fixed("u=0, i")));
+    Ok(headers)
+}
+
+/// Puts extra headers in the place of those of the same name, and the others at the end. Cookies that were given go
+/// before those the site has set, or a site that asks for its own would never be satisfied.
+fn replaced(usual: Vec<(HeaderName, HeaderValue)>, extra: &HeaderMap) -> HeaderMap {
+    // Appending to a map nothing was taken out of keeps the order.
+    let mut headers = HeaderMap::new();
+    for (name, value) in usual {
+        if !extra.contains_key(&name) {
+            headers.append(name, value);
+        } else if name == header::COOKIE {
+            let mut all: Vec<&[u8]> = extra.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+            all.push(value.as_bytes());
+            // Header values joined by visible characters are a header value.
+            if let Ok(value) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+                headers.append(name, value);
+            }
+        } else {
+            for value in extra.get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+    }
+    for name in extra.keys() {
+        if !headers.contains_key(name) {
+            for value in extra.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+    }
+    headers
 }
 
 /// Host, with the port when it is not the scheme's own.

@@ -9,5 +9,6 @@ mod http2;
 mod mixups;
 mod redirects;
 mod rig;
+mod session;
 mod survival;
 mod tls;
