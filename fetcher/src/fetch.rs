@@ -7,9 +7,11 @@
 mod cookies;
 mod exchange;
 mod head;
+mod icon;
 mod redirect;
 mod referer;
 mod request;
+mod robots;
 mod site;
 mod visit;
 
@@ -78,6 +80,7 @@ pub(crate) async fn run(plan: &Plan, begun: Instant) -> Seen {
     if let Some((leg, Some(onward))) = first {
         follow(&mut visit, leg, onward).await;
     }
+    visit.fetch_icon().await;
     visit.seen
 }
 

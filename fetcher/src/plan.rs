@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) max_redirects: u32,
     pub(crate) body_cap: usize,
     pub(crate) output_cap: usize,
+    /// Robots.txt is asked before each hop and kept to.
+    pub(crate) respect_robots: bool,
     pub(crate) way: Way,
 }
 
@@ -93,6 +95,7 @@ impl Plan {
             max_redirects: invocation.max_redirects,
             body_cap: usize::try_from(invocation.body_cap).unwrap_or(usize::MAX),
             output_cap: usize::try_from(invocation.output_cap).unwrap_or(usize::MAX),
+            respect_robots: invocation.respect_robots,
             way: way(invocation.egress)?,
         })
     }

@@ -35,6 +35,8 @@ pub(crate) struct Hop {
     pub(crate) exchange: Exchange,
     /// Present when a response head arrived.
     pub(crate) document: Option<Document>,
+    /// What was kept of the body, decoded.
+    pub(crate) body: Vec<u8>,
     /// Where a browser would go from here.
     pub(crate) next: Option<Next>,
 }
@@ -231,7 +233,7 @@ where
         });
     }
     exchange.redirect = next.as_ref().map(Next::redirect);
-    Hop { exchange, document: Some(document), next }
+    Hop { exchange, document: Some(document), body: read.bytes, next }
 }
 
 /// HTTP/2 has none.
@@ -250,7 +252,7 @@ fn reason(parts: &hyper::http::response::Parts, raw: &[u8]) -> Option<String> {
 
 fn failed(mut exchange: Exchange, class: ErrorClass, message: String) -> Hop {
     exchange.error = Some(HopError { class, message });
-    Hop { exchange, document: None, next: None }
+    Hop { exchange, document: None, body: Vec::new(), next: None }
 }
 
 fn ms(since: Instant) -> u64 {

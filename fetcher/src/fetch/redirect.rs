@@ -31,6 +31,14 @@ impl Next {
         Self { kind, to: crate::reference::resolve(base, text).map_err(|_| text.to_owned()) }
     }
 
+    /// Where a status with a Location leads, as a URL to send a request to.
+    pub(super) fn by_http(&self) -> Option<Url> {
+        match (&self.to, self.kind) {
+            (Ok(url), RedirectKind::Http) => fetchable(url.as_str()).ok(),
+            _ => None,
+        }
+    }
+
     /// For the report.
     pub(crate) fn redirect(&self) -> Redirect {
         let text = match &self.to {

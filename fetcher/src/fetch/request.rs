@@ -16,17 +16,29 @@ use super::site::{Relation, is_trustworthy};
 
 /// A page that is opened; since Firefox 132.
 const ACCEPT_PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+/// A picture.
+const ACCEPT_IMAGE: &str = "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5";
 const ACCEPT_LANGUAGE: &str = "en-US,en;q=0.5";
 /// To whom it trusts; others might break what they do not understand, and did.
 const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 const ACCEPT_ENCODING_PLAIN: &str = "gzip, deflate";
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// A page; `typed` when a person asked for it, not another page.
+    Page { typed: bool },
+    /// The page's icon.
+    Icon,
+    /// robots.txt, which no browser asks for: nothing about a visitor goes with it.
+    Robots,
+}
+
 /// One request.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
     pub(super) url: &'a Url,
-    /// A person asked for it, not another page.
-    pub(super) typed: bool,
+    pub(super) purpose: For,
     pub(super) site: Relation,
     pub(super) referer: Option<String>,
     pub(super) cookies: Option<String>,
@@ -54,13 +66,19 @@ pub(super) fn build(user_agent: &HeaderValue, ask: &Ask<'_>) -> Result<Request<E
 fn usual(user_agent: &HeaderValue, ask: &Ask<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let fixed = HeaderValue::from_static;
     let trusted = is_trustworthy(ask.url);
+    let page = matches!(ask.purpose, For::Page { .. });
+    let accept = match ask.purpose {
+        For::Page { .. } => ACCEPT_PAGE,
+        For::Icon => ACCEPT_IMAGE,
+        For::Robots => "*/*",
+    };
     let host =
         HeaderValue::from_str(&host_header(ask.url)).map_err(|_| "the host cannot be sent".to_owned())?;
     let encoding = if trusted { ACCEPT_ENCODING } else { ACCEPT_ENCODING_PLAIN };
     let mut headers = vec![
         (header::HOST, host),
         (header::USER_AGENT, user_agent.clone()),
-        (header::ACCEPT, fixed(ACCEPT_PAGE)),
+        (header::ACCEPT, fixed(accept)),
         (header::ACCEPT_LANGUAGE, fixed(ACCEPT_LANGUAGE)),
         (header::ACCEPT_ENCODING, fixed(encoding)),
         (header::CONNECTION, fixed("keep-alive")),
@@ -73,16 +91,24 @@ fn usual(user_agent: &HeaderValue, ask: &Ask<'_>) -> Result<Vec<(HeaderName, Hea
     if let Some(cookies) = ask.cookies.as_deref().and_then(text) {
         headers.push((header::COOKIE, cookies));
     }
-    headers.push((header::UPGRADE_INSECURE_REQUESTS, fixed("1")));
-    if trusted {
-        headers.push((HeaderName::from_static("sec-fetch-dest"), fixed("document")));
-        headers.push((HeaderName::from_static("sec-fetch-mode"), fixed("navigate")));
+    if page {
+        headers.push((header::UPGRADE_INSECURE_REQUESTS, fixed("1")));
+    }
+    if trusted && ask.purpose != For::Robots {
+        let (dest, mode) = if page { ("document", "navigate") } else { ("image", "no-cors") };
+        headers.push((HeaderName::from_static("sec-fetch-dest"), fixed(dest)));
+        headers.push((HeaderName::from_static("sec-fetch-mode"), fixed(mode)));
         headers.push((HeaderName::from_static("sec-fetch-site"), fixed(ask.site.as_str())));
-        if ask.typed {
+        if ask.purpose == (For::Page { typed: true }) {
             headers.push((HeaderName::from_static("sec-fetch-user"), fixed("?1")));
         }
     }
-    headers.push((HeaderName::from_static("priority"), fixed("u=0, i")));
+    let priority = match ask.purpose {
+        For::Page { .. } => Some("u=0, i"),
+        For::Icon => Some("u=6"),
+        For::Robots => None,
+    };
+    headers.extend(priority.map(|value| (HeaderName::from_static("priority"), fixed(value))));
     Ok(headers)
 }
 
