@@ -43,6 +43,8 @@ pub(crate) struct Seen {
     pub(crate) side: Vec<SideRequest>,
     pub(crate) content: Option<Content>,
     pub(crate) features: Option<Features>,
+    /// What was kept of the body that `content` speaks of, where evidence is wanted.
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 /// What every hop works with.

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) output_cap: usize,
     /// Robots.txt is asked before each hop and kept to.
     pub(crate) respect_robots: bool,
+    /// The report carries the body.
+    pub(crate) evidence: bool,
     pub(crate) way: Way,
 }
 
@@ -96,6 +98,7 @@ impl Plan {
             body_cap: usize::try_from(invocation.body_cap).unwrap_or(usize::MAX),
             output_cap: usize::try_from(invocation.output_cap).unwrap_or(usize::MAX),
             respect_robots: invocation.respect_robots,
+            evidence: invocation.evidence,
             way: way(invocation.egress)?,
         })
     }

@@ -4,8 +4,10 @@
 
 use std::io;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
-use safeurl_protocol::{Report, SCHEMA, Usage};
+use safeurl_protocol::{Features, Report, SCHEMA, Usage};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -32,32 +34,35 @@ pub(crate) fn make(plan: &Plan, begun: Instant) -> io::Result<Report> {
     };
     report.usage = usage(begun);
     shrink(&mut report, plan.output_cap)?;
+    if let Some(body) = seen.body {
+        attach(&mut report, &body, plan.output_cap)?;
+    }
     Ok(report)
 }
 
-/// Drops parts until the JSON fits. What is left at the end is the chain of hops.
+/// Adds as much of the body as fits beside the rest: it is there for a person, the rest is what is judged.
+fn attach(report: &mut Report, body: &[u8], cap: usize) -> io::Result<()> {
+    report.body = Some(String::new());
+    let room = cap.saturating_sub(serde_json::to_vec(report)?.len());
+    // Four characters hold three bytes; base64 has none that JSON must escape.
+    let kept = body.get(..room / 4 * 3).unwrap_or(body);
+    report.body = Some(STANDARD.encode(kept));
+    Ok(())
+}
+
+/// Drops parts until the JSON fits: what is only listed before what is counted and judged, and what was beside the
+/// hops before the hops. What is left at the end is their chain.
 fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
-    const STEPS: [fn(&mut Report); 6] = [
+    const STEPS: [fn(&mut Report); 8] = [
         |report| {
             if let Some(features) = &mut report.features {
                 features.links.capped |= !features.links.list.is_empty();
-                lose(&mut features.links.list, "links", &mut features.capped);
-                lose(&mut features.resources, "resources", &mut features.capped);
-                lose(&mut features.comments, "comments", &mut features.capped);
+                features.links.list.clear();
+                drop_list(&mut features.capped, "resources", &mut features.resources);
+                drop_list(&mut features.capped, "comments", &mut features.comments);
             }
         },
-        |report| {
-            if let Some(features) = &mut report.features {
-                features.meta.clear();
-                features.open_graph.clear();
-                lose(&mut features.iframes, "iframes", &mut features.capped);
-                lose(&mut features.scripts, "scripts", &mut features.capped);
-                lose(&mut features.possible_redirects, "possibleRedirects", &mut features.capped);
-                lose(&mut features.embedded, "embedded", &mut features.capped);
-                lose(&mut features.emails, "emails", &mut features.capped);
-                lose(&mut features.phones, "phones", &mut features.capped);
-            }
-        },
+        |report| report.features.iter_mut().for_each(drop_most_lists),
         |report| {
             if let Some(features) = &mut report.features {
                 for form in &mut features.forms {
@@ -71,14 +76,22 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
                 content.text = None;
             }
         },
+        |report| {
+            for side in &mut report.side {
+                side.exchange.headers.clear();
+                side.exchange.tls = None;
+            }
+        },
         |report| report.requests.iter_mut().for_each(|exchange| exchange.headers.clear()),
         |report| {
             for exchange in &mut report.requests {
                 if let Some(tls) = &mut exchange.tls {
                     tls.san_list.clear();
+                    tls.chain.clear();
                 }
             }
         },
+        |report| report.side.clear(),
     ];
     for step in STEPS {
         if serde_json::to_vec(report)?.len() <= cap {
@@ -89,9 +102,24 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Empties a list, and names it when it held something.
-fn lose<T>(list: &mut Vec<T>, name: &str, capped: &mut Vec<String>) {
-    if !list.is_empty() && !capped.iter().any(|named| named == name) {
+/// The lists that are evidence beside the forms.
+fn drop_most_lists(features: &mut Features) {
+    let capped = &mut features.capped;
+    features.meta.clear();
+    features.open_graph.clear();
+    drop_list(capped, "iframes", &mut features.iframes);
+    drop_list(capped, "scripts", &mut features.scripts);
+    drop_list(capped, "jsonLd", &mut features.json_ld);
+    drop_list(capped, "possibleRedirects", &mut features.possible_redirects);
+    drop_list(capped, "embedded", &mut features.embedded);
+    drop_list(capped, "emails", &mut features.emails);
+    drop_list(capped, "phones", &mut features.phones);
+    drop_list(capped, "markers", &mut features.markers);
+}
+
+/// Empties a list and says so.
+fn drop_list<T>(capped: &mut Vec<String>, name: &str, list: &mut Vec<T>) {
+    if !list.is_empty() && !capped.iter().any(|known| known == name) {
         capped.push(name.to_owned());
     }
     list.clear();
@@ -155,7 +183,7 @@ fn cpu_ms(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use safeurl_protocol::{Exchange, Features, Form, Header, Link, Links, Timings};
+    use safeurl_protocol::{Exchange, Features, Form, Header, Link, Links, Purpose, SideRequest, Timings};
 
     use super::*;
 
@@ -210,6 +238,49 @@ mod tests {
         assert!(serde_json::to_vec(&report).expect("serializable").len() <= 4000);
         shrink(&mut report, 600).expect("serializable");
         assert_eq!((report.features, report.requests.len()), (None, 1));
+    }
+
+    #[test]
+    fn lists_that_are_dropped_are_named_once_and_what_is_beside_goes_before_the_hops() {
+        let mut report = large();
+        let exchange = report.requests[0].clone();
+        report.side.push(SideRequest { purpose: Purpose::Favicon, before: 1, exchange });
+        let features = report.features.as_mut().expect("features");
+        features.resources = vec!["x".repeat(5000)];
+        features.comments = vec!["x".repeat(5000)];
+        features.capped = vec!["comments".to_owned()];
+        features.markers = vec!["x".repeat(5000)];
+        let mut listed = report.clone();
+        shrink(&mut listed, 10_500).expect("serializable");
+        let features = listed.features.as_ref().expect("features stay");
+        assert_eq!(
+            (&features.capped, features.markers.len()),
+            (&vec!["comments".into(), "resources".into()], 1)
+        );
+        shrink(&mut report, 3000).expect("serializable");
+        let headers = |exchange: &Exchange| exchange.headers.len();
+        assert_eq!((headers(&report.side[0].exchange), headers(&report.requests[0])), (0, 1));
+        shrink(&mut report, 500).expect("serializable");
+        assert_eq!((report.side.len(), report.requests.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_body_fills_what_the_rest_leaves_and_never_more() {
+        let body: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let before = serde_json::to_vec(&large()).expect("serializable").len();
+        let frame = r#","body":"""#.len();
+        for room in [0, 1, 3, 4, 5, 700, 1335, 1336, 10_000] {
+            let (mut report, cap) = (large(), before + frame + room);
+            attach(&mut report, &body, cap).expect("serializable");
+            let length = serde_json::to_vec(&report).expect("serializable").len();
+            let kept = STANDARD.decode(report.body.as_deref().expect("a body")).expect("base64");
+            assert!(body.starts_with(&kept) && length <= cap, "{room}");
+            // 1000 bytes are 1336 characters.
+            assert_eq!(kept.len(), if room >= 1336 { 1000 } else { room / 4 * 3 }, "{room}");
+        }
+        let mut report = large();
+        attach(&mut report, &body, 10).expect("serializable");
+        assert_eq!(report.body.as_deref(), Some(""));
     }
 
     #[test]

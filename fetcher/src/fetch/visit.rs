@@ -156,6 +156,7 @@ impl<'a> Visit<'a> {
             });
             self.seen.content = Some(document.content);
             self.seen.features = document.features;
+            self.seen.body = self.context.plan.evidence.then_some(hop.body);
         }
         self.seen.requests.push(hop.exchange);
         Opened { answered, onward: hop.next.map(|next| Onward { next, header, page }) }

@@ -4,6 +4,7 @@ mod bodies;
 mod bridge;
 mod by_hand;
 mod endings;
+mod evidence;
 mod hand_over;
 mod http2;
 mod icon;
