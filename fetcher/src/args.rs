@@ -11,7 +11,8 @@ usage: safeurl-fetcher --url URL [--user-agent TEXT] [--timeout SECONDS] [--max-
        safeurl-fetcher --serve
 
 Fetches one untrusted URL and prints a JSON report. Without --url the environment's SCAN_URL is used,
-and JOB_ID names the job in the report. --serve waits for one invocation on standard input.
+and JOB_ID names the job in the report. The request is that of Firefox ESR 140; --user-agent changes that one
+header. --serve waits for one invocation on standard input.
 ";
 
 /// The browser whose other headers are sent too (see `fetch/request.rs`), on the most common platform, so that a site
