@@ -92,14 +92,13 @@ async fn talk(
     };
     let agreed = exchange.tls.as_ref().and_then(|facts| facts.alpn.as_deref());
     if agreed == Some(tls::H2) {
-        talk_http2(context, ask, request, begun, stream, exchange).await
+        talk_http2(ask, request, begun, stream, exchange).await
     } else {
-        talk_http1(context, ask, request, begun, stream, exchange).await
+        talk_http1(ask, request, begun, stream, exchange).await
     }
 }
 
 async fn talk_http1(
-    context: &Context<'_>,
     ask: &Ask<'_>,
     request: Request<Empty<Bytes>>,
     begun: Instant,
@@ -113,7 +112,7 @@ async fn talk_http1(
     };
     let answer = async {
         match timeout_at(ask.head_deadline, sender.send_request(request)).await {
-            Ok(Ok(response)) => read(context, ask, response, &tape.take().bytes, begun, exchange).await,
+            Ok(Ok(response)) => read(ask, response, &tape.take().bytes, begun, exchange).await,
             Ok(Err(error)) => {
                 unanswered(exchange, &tape.take(), |raw| http1::unanswered(&error, raw, ask.url))
             }
@@ -124,7 +123,6 @@ async fn talk_http1(
 }
 
 async fn talk_http2(
-    context: &Context<'_>,
     ask: &Ask<'_>,
     request: Request<Empty<Bytes>>,
     begun: Instant,
@@ -149,7 +147,7 @@ async fn talk_http2(
             Ok(Ok(response)) => {
                 // No names in the case of the wire are to be had from it.
                 drop(tape.take());
-                read(context, ask, response, &[], begun, exchange).await
+                read(ask, response, &[], begun, exchange).await
             }
             Ok(Err(error)) => unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw)),
             Err(_) => failed(exchange, ErrorClass::Timeout, late.to_owned()),
@@ -187,7 +185,6 @@ fn unanswered(exchange: Exchange, taken: &Taken, told: impl FnOnce(&[u8]) -> Str
 
 /// Reads head and body of a response.
 async fn read<B>(
-    context: &Context<'_>,
     ask: &Ask<'_>,
     response: Response<B>,
     raw: &[u8],
@@ -223,7 +220,7 @@ where
     exchange.error = read.error;
     let disposition = head::first(&parts.headers, header::CONTENT_DISPOSITION);
     let source = page::Source { url, declared: declared.as_deref(), disposition: disposition.as_deref() };
-    let document = page::read(&source, &read.bytes, read.truncated, context.parse_deadline);
+    let document = page::read(&source, &read.bytes, read.truncated, ask.parse_deadline);
     if next.is_none() {
         let by_header = head::first(&parts.headers, header::REFRESH)
             .and_then(|value| redirect::by_refresh(RedirectKind::Header, &value, url, url));

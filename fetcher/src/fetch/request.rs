@@ -50,6 +50,8 @@ pub(super) struct Ask<'a> {
     pub(super) head_deadline: Instant,
     /// The body too.
     pub(super) deadline: Instant,
+    /// Reading what a page holds ends then.
+    pub(super) parse_deadline: Instant,
 }
 
 /// The request.

@@ -119,6 +119,7 @@ async fn learn(context: &Context<'_>, url: &Url, deadline: Instant, made: &mut V
             body_cap: MAX_BYTES + 1,
             head_deadline: deadline,
             deadline,
+            parse_deadline: deadline,
         };
         let hop = exchange::run(context, &ask).await;
         let (status, error) = (hop.exchange.status, hop.exchange.error.clone());

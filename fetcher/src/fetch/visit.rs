@@ -134,6 +134,7 @@ impl<'a> Visit<'a> {
             body_cap: self.context.plan.body_cap,
             head_deadline,
             deadline: self.context.deadline,
+            parse_deadline: self.context.parse_deadline,
         };
         let mut hop = exchange::run(self.context, &ask).await;
         hop.exchange.robots = robots;
@@ -238,6 +239,7 @@ impl<'a> Visit<'a> {
                 body_cap: icon::MAX_BYTES,
                 head_deadline: deadline,
                 deadline,
+                parse_deadline: deadline,
             };
             let mut hop = exchange::run(self.context, &ask).await;
             hop.exchange.robots = robots;
