@@ -48,3 +48,21 @@ pub fn fetch(invocation: Invocation) -> Result<Report, String> {
     let plan = plan::Plan::new(invocation).map_err(|error| error.to_string())?;
     report::make(&plan, begun).map_err(|error| error.to_string())
 }
+
+/// The type of bytes by themselves, as reports name it; `None` when there are none.
+#[must_use]
+pub fn type_of(bytes: &[u8]) -> Option<&'static str> {
+    page::type_of(bytes)
+}
+
+/// A MIME type as the MIME Sniffing standard writes it, and the WHATWG name of the encoding it names.
+#[must_use]
+pub fn mime_type(text: &str) -> Option<(String, Option<&'static str>)> {
+    page::mime_type(text)
+}
+
+/// The WHATWG name of the encoding in which a page at `url` is read, when its header does not tell.
+#[must_use]
+pub fn encoding_of(bytes: &[u8], url: &url::Url) -> &'static str {
+    page::encoding_of(bytes, url)
+}

@@ -8,18 +8,23 @@ mod charset;
 mod collect;
 mod comment;
 mod contact;
+mod container;
 mod dom;
 mod email;
 mod embedded;
+mod extension;
 mod file_name;
 mod form;
 mod json_ld;
+mod magic;
 mod marker;
+mod mime;
 mod parse;
 mod phone;
 mod script;
 mod sniff;
 mod text;
+mod textual;
 mod visible;
 
 use std::time::Duration;
@@ -35,10 +40,12 @@ const PARSE_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) url: &'a Url,
-    /// Content-Type.
+    /// Content-Type; several of them joined by commas.
     pub(crate) declared: Option<&'a str>,
     /// Content-Disposition.
     pub(crate) disposition: Option<&'a str>,
+    /// X-Content-Type-Options.
+    pub(crate) options: Option<&'a str>,
 }
 
 /// What a body is.
@@ -65,8 +72,9 @@ pub(crate) struct Refresh {
 /// Reads a body. Stops at `deadline`, keeping what was found.
 pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline: Instant) -> Document {
     let sniffed = sniff::sniff(bytes);
-    let html = is_html(source.declared, sniffed);
-    let charset = is_text(source.declared, sniffed).then(|| charset::detect(bytes, source.declared, html));
+    let html = sniff::is_page(source, bytes, sniffed);
+    let charset =
+        (html || sniffed.is_some_and(sniff::is_textual)).then(|| charset::detect(source, bytes, html));
     let page = match charset {
         Some(encoding) if html => {
             let deadline = deadline.min(Instant::now() + PARSE_LIMIT).into_std();
@@ -77,6 +85,7 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
         }
         _ => None,
     };
+    let file_name = file_name::of(source, html);
     let attachment = source.disposition.is_some_and(file_name::is_attachment);
     let content = Content {
         sha256: crate::report::sha256(bytes),
@@ -86,8 +95,8 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
         sniffed_mime_type: sniffed.map(str::to_owned),
         charset: charset.map(|encoding| encoding.name().to_ascii_lowercase()),
         truncated: truncated || page.as_ref().is_some_and(|(_, stopped)| *stopped),
-        file_name: file_name::of(source, html),
-        name_matches_type: None,
+        name_matches_type: file_name.as_deref().and_then(|name| extension::matches(name, sniffed)),
+        file_name,
         attachment,
         text: page.as_ref().map(|(page, _)| page.text.clone()),
     };
@@ -106,34 +115,26 @@ pub(crate) fn features(html: &[u8], url: &str) -> Option<Features> {
     Some(collect::collect(&parsed.dom, &url, deadline).features)
 }
 
-/// The type of a Content-Type value without parameters, lower case; `None` when it is not a type.
+/// The type of bytes by themselves.
+pub(crate) fn type_of(bytes: &[u8]) -> Option<&'static str> {
+    sniff::sniff(bytes)
+}
+
+/// A MIME type in the standard's form, and the encoding it names.
+pub(crate) fn mime_type(text: &str) -> Option<(String, Option<&'static str>)> {
+    let mime = mime::parse(text)?;
+    Some((mime.to_string(), mime::encoding(&mime).map(encoding_rs::Encoding::name)))
+}
+
+/// The encoding a page at `url` without a Content-Type is read with.
+pub(crate) fn encoding_of(bytes: &[u8], url: &Url) -> &'static str {
+    let source = Source { url, declared: None, disposition: None, options: None };
+    charset::detect(&source, bytes, true).name()
+}
+
+/// The type that Content-Type values declare, without parameters, lower case; `None` when they are no type.
 pub(crate) fn essence(declared: &str) -> Option<String> {
-    let essence = declared.split([';', ',']).next()?.trim().to_ascii_lowercase();
-    let (kind, sub) = essence.split_once('/')?;
-    let good = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b))
-    };
-    (good(kind) && good(sub) && essence.len() <= 127).then_some(essence)
-}
-
-/// As a browser decides: a declared type counts, except that bytes which plainly are something else are not
-/// parsed as a page, and a type that says nothing leaves it to the bytes.
-fn is_html(declared: Option<&str>, sniffed: Option<&str>) -> bool {
-    match declared.and_then(essence).as_deref() {
-        Some("text/html" | "application/xhtml+xml") => {
-            sniffed.is_none_or(|kind| {
-                kind.starts_with("text/") || kind.ends_with("xml") || kind.ends_with("json")
-            }) || sniffed == Some(sniff::UNKNOWN)
-        }
-        None | Some("unknown/unknown" | "application/unknown" | "*/*") => sniffed == Some("text/html"),
-        Some(_) => false,
-    }
-}
-
-fn is_text(declared: Option<&str>, sniffed: Option<&str>) -> bool {
-    is_html(declared, sniffed)
-        || sniffed
-            .is_some_and(|kind| kind.starts_with("text/") || kind.ends_with("xml") || kind.ends_with("json"))
+    mime::essence(&mime::extract(declared)?)
 }
 
 #[cfg(test)]
@@ -143,7 +144,7 @@ mod tests {
     pub(super) fn document(declared: Option<&str>, bytes: &[u8]) -> Document {
         let url = Url::parse("http://a.test/dir/invoice.pdf").expect("a URL");
         let far = Instant::now() + Duration::from_secs(600);
-        read(&Source { url: &url, declared, disposition: None }, bytes, false, far)
+        read(&Source { url: &url, declared, disposition: None, options: None }, bytes, false, far)
     }
 
     #[test]

@@ -207,7 +207,7 @@ where
         other => format!("{other:?}").to_ascii_lowercase(),
     });
     exchange.headers = head::list(&parts.headers, raw);
-    let declared = head::first(&parts.headers, header::CONTENT_TYPE);
+    let declared = head::joined(&parts.headers, header::CONTENT_TYPE);
     exchange.mime_type = declared.as_deref().and_then(page::essence);
     let location = head::first(&parts.headers, header::LOCATION);
     let mut next = redirect::by_status(parts.status.as_u16(), location.as_deref(), url);
@@ -219,7 +219,13 @@ where
     exchange.sha256 = Some(crate::report::sha256(&read.bytes));
     exchange.error = read.error;
     let disposition = head::first(&parts.headers, header::CONTENT_DISPOSITION);
-    let source = page::Source { url, declared: declared.as_deref(), disposition: disposition.as_deref() };
+    let options = head::joined(&parts.headers, header::X_CONTENT_TYPE_OPTIONS);
+    let source = page::Source {
+        url,
+        declared: declared.as_deref(),
+        disposition: disposition.as_deref(),
+        options: options.as_deref(),
+    };
     let document = page::read(&source, &read.bytes, read.truncated, ask.parse_deadline);
     if next.is_none() {
         let by_header = head::first(&parts.headers, header::REFRESH)

@@ -113,7 +113,7 @@ mod tests {
 
     fn name(url: &str, disposition: Option<&str>, html: bool) -> Option<String> {
         let url = Url::parse(url).expect("a URL");
-        of(&Source { url: &url, declared: None, disposition }, html)
+        of(&Source { url: &url, declared: None, disposition, options: None }, html)
     }
 
     #[test]

@@ -1,251 +1,153 @@
-//! What bytes look like, whatever they are called.
+//! What bytes are, whatever they are called, and whether a browser shows them as a page.
 //!
-//! The part of the MIME Sniffing standard (<https://mimesniff.spec.whatwg.org>) that tells pages, pictures and
-//! text apart, and the formats malware comes in. Only the front of the bytes is looked at, except where a format
-//! says otherwise.
+//! The MIME Sniffing standard (<https://mimesniff.spec.whatwg.org>) decides what a browser does with a response; its
+//! signatures and those of the formats that malware comes in say what the bytes are. The two differ on purpose: a program
+//! that is declared as a page is shown as one, and is reported for what it is.
+
+use data_url::mime::Mime;
+
+use super::Source;
+use super::magic::MAGIC;
+use super::{container, mime, textual};
 
 /// Neither a known format nor text.
 pub(super) const UNKNOWN: &str = "application/octet-stream";
 
 /// The standard's resource header.
-const TEXT_BYTES: usize = 1445;
+const HEADER_BYTES: usize = 1445;
 
-/// Where the first volume descriptor of a disc image is (ECMA-119).
-const ISO_OFFSET: usize = 0x8001;
-
-/// Names of a zip's parts stand at its front and in its directory at the end.
-const ZIP_SEARCH_BYTES: usize = 64 * 1024;
-
-const MAGIC: [(&[u8], &str); 34] = [
-    (b"%PDF-", "application/pdf"),
-    (b"%!PS-Adobe-", "application/postscript"),
-    (b"MZ", "application/x-msdownload"),
-    (b"\x7fELF", "application/x-elf"),
-    (b"\xfe\xed\xfa\xce", "application/x-mach-binary"),
-    (b"\xfe\xed\xfa\xcf", "application/x-mach-binary"),
-    (b"\xce\xfa\xed\xfe", "application/x-mach-binary"),
-    (b"\xcf\xfa\xed\xfe", "application/x-mach-binary"),
-    (b"\x1f\x8b\x08", "application/gzip"),
-    (b"BZh", "application/x-bzip2"),
-    (b"\xfd7zXZ\x00", "application/x-xz"),
-    (b"\x28\xb5\x2f\xfd", "application/zstd"),
-    (b"Rar!\x1a\x07", "application/vnd.rar"),
-    (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
-    (b"MSCF\x00\x00\x00\x00", "application/vnd.ms-cab-compressed"),
-    (b"ITSF\x03\x00\x00\x00", "application/vnd.ms-htmlhelp"),
-    (b"\x4c\x00\x00\x00\x01\x14\x02\x00", "application/x-ms-shortcut"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
-    (b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", "application/onenote"),
-    (b"{\\rtf", "application/rtf"),
-    (b"dex\n", "application/vnd.android.dex"),
-    (b"\x00asm", "application/wasm"),
-    (b"FWS", "application/vnd.adobe.flash.movie"),
-    (b"CWS", "application/vnd.adobe.flash.movie"),
-    (b"SQLite format 3\x00", "application/vnd.sqlite3"),
-    (b"#!", "text/x-shellscript"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"\x00\x00\x01\x00", "image/x-icon"),
-    (b"BM", "image/bmp"),
-    (b"OggS\x00", "application/ogg"),
-    (b"wOF2", "font/woff2"),
-];
-
-/// The tags the standard takes for a page's first, and a few more that pages without a frame start with.
-const TAGS: [&str; 26] = [
-    "!doctype html",
-    "html",
-    "head",
-    "script",
-    "iframe",
-    "h1",
-    "div",
-    "font",
-    "table",
-    "a",
-    "style",
-    "title",
-    "b",
-    "body",
-    "br",
-    "p",
-    "!--",
-    "meta",
-    "form",
-    "center",
-    "link",
-    "img",
-    "span",
-    "input",
-    "noscript",
-    "base",
-];
+/// Searched for tags where bytes that begin as something else are declared as a page.
+const TAG_SEARCH_BYTES: usize = 64 * 1024;
 
 /// The type of `bytes`; `None` when there are none.
-pub(super) fn sniff(bytes: &[u8]) -> Option<&'static str> {
+pub(crate) fn sniff(bytes: &[u8]) -> Option<&'static str> {
     if bytes.is_empty() {
         return None;
     }
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
-        return Some(zip(bytes));
-    }
-    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic))
-        && !(is_short(kind) && is_text(bytes))
-    {
-        return Some(kind);
-    }
-    Some(container(bytes).unwrap_or_else(|| if is_text(bytes) { text(bytes) } else { UNKNOWN }))
+    let text = is_text(bytes);
+    let by_mark = MAGIC.iter().find(|magic| magic.fits(bytes) && !(text && magic.is_weak()));
+    let kind = container::kind(bytes).or_else(|| by_mark.map(|magic| magic.kind));
+    Some(kind.unwrap_or_else(|| if text { textual::kind(bytes) } else { UNKNOWN }))
 }
 
-/// Two or three letters that words begin with too: `BM`, `MZ`, `FWS` and the like.
-fn is_short(kind: &str) -> bool {
-    matches!(
-        kind,
-        "image/bmp"
-            | "application/x-msdownload"
-            | "application/x-bzip2"
-            | "application/vnd.adobe.flash.movie"
-    )
-}
-
-/// Formats whose mark is not all at the front.
-fn container(bytes: &[u8]) -> Option<&'static str> {
-    let at = |from: usize, mark: &[u8]| bytes.get(from..).is_some_and(|rest| rest.starts_with(mark));
-    if at(0, b"RIFF") {
-        return match bytes.get(8..12) {
-            Some(b"WEBP") => Some("image/webp"),
-            Some(b"WAVE") => Some("audio/wave"),
-            Some(b"AVI ") => Some("video/avi"),
-            _ => None,
-        };
-    }
-    if at(0, b"\xca\xfe\xba\xbe") {
-        // A class file's version is 45 or more; no fat binary holds that many architectures.
-        let count = bytes.get(4..8).and_then(|four| <[u8; 4]>::try_from(four).ok()).map(u32::from_be_bytes);
-        let class = count.is_none_or(|count| count >= 45);
-        return Some(if class { "application/java-vm" } else { "application/x-mach-binary" });
-    }
-    if at(4, b"ftyp") {
-        return Some(if at(8, b"avif") { "image/avif" } else { "video/mp4" });
-    }
-    if at(ISO_OFFSET, b"CD001") {
-        return Some("application/x-iso9660-image");
-    }
-    at(257, b"ustar").then_some("application/x-tar")
-}
-
-fn zip(bytes: &[u8]) -> &'static str {
-    let front = bytes.get(..ZIP_SEARCH_BYTES).unwrap_or(bytes);
-    let back = bytes.get(bytes.len().saturating_sub(ZIP_SEARCH_BYTES)..).unwrap_or(bytes);
-    let holds = |name: &[u8]| [front, back].iter().any(|part| part.windows(name.len()).any(|at| at == name));
-    for (name, kind) in [
-        (&b"AndroidManifest.xml"[..], "application/vnd.android.package-archive"),
-        (b"word/document.xml", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-        (b"xl/workbook", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-        (
-            b"ppt/presentation.xml",
-            "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        ),
-        (b"META-INF/MANIFEST.MF", "application/java-archive"),
-    ] {
-        if holds(name) {
-            return kind;
-        }
-    }
-    "application/zip"
-}
-
-/// No byte that text does not have; a byte order mark of UTF-16 vouches for the rest.
+/// No byte that text does not have; a byte order mark vouches for the rest (MIME Sniffing section 7.2).
 fn is_text(bytes: &[u8]) -> bool {
-    let front = bytes.get(..TEXT_BYTES).unwrap_or(bytes);
-    front.starts_with(b"\xff\xfe")
-        || front.starts_with(b"\xfe\xff")
+    let front = bytes.get(..HEADER_BYTES).unwrap_or(bytes);
+    [&b"\xff\xfe"[..], b"\xfe\xff", b"\xef\xbb\xbf"].iter().any(|mark| front.starts_with(mark))
         || !front.iter().any(|byte| matches!(byte, 0x00..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f))
 }
 
-fn text(bytes: &[u8]) -> &'static str {
-    let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-    if starts_with(start, "<?xml") {
-        let front = start.get(..512).unwrap_or(start);
-        return if front.windows(4).any(|at| at.eq_ignore_ascii_case(b"<svg")) {
-            "image/svg+xml"
-        } else {
-            "text/xml"
-        };
-    }
-    if starts_with(start, "<svg") {
-        return "image/svg+xml";
-    }
-    if start.first() == Some(&b'<') && TAGS.iter().any(|tag| is_tag(&start[1..], tag)) {
-        return "text/html";
-    }
-    let json = matches!(start.first(), Some(b'{' | b'['))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(start).is_ok();
-    if json { "application/json" } else { "text/plain" }
+/// Whether a type is one of text.
+pub(super) fn is_textual(kind: &str) -> bool {
+    kind.starts_with("text/")
+        || kind.ends_with("xml")
+        || kind.ends_with("json")
+        || matches!(
+            kind,
+            "application/hta"
+                | "application/x-mswinurl"
+                | "application/x-desktop"
+                | "application/x-bat"
+                | "application/x-powershell"
+        )
 }
 
-fn starts_with(bytes: &[u8], word: &str) -> bool {
-    bytes.get(..word.len()).is_some_and(|front| front.eq_ignore_ascii_case(word.as_bytes()))
+/// Whether a browser shows the body as a page, and runs its scripts.
+///
+/// That is HTML by the standard's computed type, XHTML, XML whose elements are XHTML, and a picture in SVG that has
+/// scripts or a page inside: opened by itself, it is a page. An XSL transformation is not carried out.
+pub(super) fn is_page(source: &Source<'_>, bytes: &[u8], sniffed: Option<&str>) -> bool {
+    let declared = source.declared.and_then(mime::extract);
+    let essence = declared.as_ref().and_then(mime::essence);
+    match essence.as_deref() {
+        // With nosniff nothing that could run a script is found in bytes without a type.
+        None | Some("unknown/unknown" | "application/unknown" | "*/*") => {
+            !source.options.is_some_and(is_nosniff)
+                && match sniffed {
+                    Some("text/html" | "application/hta") => true,
+                    Some(_) => bytes.trim_ascii_start().starts_with(b"<?xml") && is_xml_page(bytes),
+                    None => false,
+                }
+        }
+        Some("text/html" | "application/xhtml+xml") => is_markup(bytes, sniffed),
+        Some(_) if declared.as_ref().is_some_and(is_xml) => is_xml_page(bytes),
+        Some(_) => false,
+    }
 }
 
-fn is_tag(bytes: &[u8], tag: &str) -> bool {
-    starts_with(bytes, tag)
-        && (tag == "!--"
-            || bytes.get(tag.len()).is_none_or(|next| next.is_ascii_whitespace() || b"/>".contains(next)))
+/// The first value of X-Content-Type-Options (<https://fetch.spec.whatwg.org/#determine-nosniff>).
+fn is_nosniff(options: &str) -> bool {
+    options.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("nosniff"))
+}
+
+fn is_xml(mime: &Mime) -> bool {
+    mime.subtype.ends_with("+xml") || mime.matches("text", "xml") || mime.matches("application", "xml")
+}
+
+/// A browser shows whatever is declared as HTML. We leave out bytes in which there is nothing to show: those that begin as
+/// another format, are no text and hold no tag. `GIF89a` in front of a page does not hide it.
+fn is_markup(bytes: &[u8], sniffed: Option<&str>) -> bool {
+    let front = bytes.get(..TAG_SEARCH_BYTES).unwrap_or(bytes);
+    sniffed.is_none_or(|kind| is_textual(kind) || kind == UNKNOWN)
+        || is_text(bytes)
+        || holds(front, &["<!doctype html", "<html", "<body", "<script", "<form", "<iframe", "<meta "])
+}
+
+/// XML that a browser shows as a page: it has elements of XHTML, or is a picture that does something.
+fn is_xml_page(bytes: &[u8]) -> bool {
+    holds(bytes, &["http://www.w3.org/1999/xhtml"])
+        || holds(bytes, &["<svg"])
+            && holds(bytes, &["<script", "<foreignobject", "onload=", "onclick=", "javascript:"])
+}
+
+/// Whether one of the words stands in the bytes, in any case.
+fn holds(bytes: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|word| {
+        let word = word.as_bytes();
+        let Some((first, rest)) = word.split_first() else { return false };
+        let mut left = bytes;
+        while let Some(at) = left.iter().position(|byte| byte.eq_ignore_ascii_case(first)) {
+            left = left.get(at + 1..).unwrap_or_default();
+            if left.get(..rest.len()).is_some_and(|found| found.eq_ignore_ascii_case(rest)) {
+                return true;
+            }
+        }
+        false
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     #[test]
-    fn pages_are_known_by_their_first_tag() {
-        for page in [
-            "<!DOCTYPE html>",
-            "\n\t <HTML lang=en>",
-            "\u{feff}<script>",
-            "<a href=x>",
-            "<!--x-->",
-            "<p>x",
-            "<form/>",
-        ] {
-            assert_eq!(sniff(page.as_bytes()), Some("text/html"), "{page:?}");
-        }
-        for other in ["<abbr>", "<!doctype htmlx>", "<", "a < b", "<pre>"] {
-            assert_eq!(sniff(other.as_bytes()), Some("text/plain"), "{other:?}");
-        }
-    }
-
-    #[test]
     fn formats_are_known_by_their_mark() {
-        let mut disc = vec![0; ISO_OFFSET];
+        let mut disc = vec![0; 0x8001];
         disc.extend_from_slice(b"CD001");
-        let cases: [(&[u8], &str); 17] = [
+        let cases: [(&[u8], &str); 21] = [
             (b"MZ\x90\x00", "application/x-msdownload"),
             (b"\x7fELF\x02", "application/x-elf"),
             (b"\xca\xfe\xba\xbe\x00\x00\x00\x02", "application/x-mach-binary"),
             (b"\xca\xfe\xba\xbe\x00\x00\x00\x34", "application/java-vm"),
             (b"%PDF-1.7", "application/pdf"),
-            (
-                b"PK\x03\x04....word/document.xml",
-                "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            ),
-            (
-                b"PK\x03\x04....META-INF/MANIFEST.MF..AndroidManifest.xml",
-                "application/vnd.android.package-archive",
-            ),
-            (b"PK\x03\x04....META-INF/MANIFEST.MF", "application/java-archive"),
             (b"PK\x05\x06", "application/zip"),
-            (b"Rar!\x1a\x07\x01", "application/vnd.rar"),
+            (b"Rar!\x1a\x07\x01\x00", "application/vnd.rar"),
+            (b"Rar!\x1a\x07\x00", "application/vnd.rar"),
             (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
             (b"#!/bin/sh\n", "text/x-shellscript"),
-            (b"<?xml version='1.0'?><svg>", "image/svg+xml"),
-            (b"<?xml version='1.0'?><rss>", "text/xml"),
-            (b" {\"a\": [1]}", "application/json"),
-            (b"{not json", "text/plain"),
+            (b"\x4c\x00\x00\x00\x01\x14\x02\x00", "application/x-ms-shortcut"),
+            (b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d", "application/onenote"),
+            (b"vhdxfile", "application/x-vhdx"),
+            (b"\x00\x01\x00\x00Standard Jet DB\x00", "application/x-msaccess"),
+            (b"\x00\x01\x00\x00\x00\x0f", "font/ttf"),
+            (b"{\\rtf1", "application/rtf"),
+            (b"ID3\x03\x00", "audio/mpeg"),
+            (b"dex\n035\x00", "application/vnd.android.dex"),
             (b"a\x00b", UNKNOWN),
+            (b"\xef\xbb\xbfa\x00b", "text/plain"),
+            (b"plain", "text/plain"),
         ];
         for (bytes, kind) in cases {
             assert_eq!(sniff(bytes), Some(kind), "{}", String::from_utf8_lossy(bytes));
@@ -256,8 +158,56 @@ mod tests {
 
     #[test]
     fn a_word_that_begins_like_a_format_is_text() {
-        for word in ["BMW is a car", "MZ what", "FWS", "BZh"] {
+        for word in
+            ["BMW is a car", "MZ what", "FWS", "BZh", "ID3 is a tag", "OTTO", "a -lh option", "dex\nx"]
+        {
             assert_eq!(sniff(word.as_bytes()), Some("text/plain"), "{word}");
         }
+    }
+
+    fn page(declared: Option<&str>, options: Option<&str>, bytes: &[u8]) -> bool {
+        let url = Url::parse("http://a.test/").expect("a URL");
+        is_page(&Source { url: &url, declared, disposition: None, options }, bytes, sniff(bytes))
+    }
+
+    #[test]
+    fn what_is_declared_as_html_is_a_page_whatever_stands_in_front() {
+        let html = Some("text/html");
+        for bytes in
+            [&b"words"[..], b"GIF89a<script>x</script>", b"GIF89a\x01\x00<ScRipt>", b"MZ\x00<html>", b""]
+        {
+            assert!(page(html, None, bytes), "{}", String::from_utf8_lossy(bytes));
+        }
+        assert!(page(Some("text/plain, text/html"), Some("nosniff"), b"x"));
+        for bytes in [&b"MZ\x90\x00\x03"[..], b"\x89PNG\r\n\x1a\n\x00"] {
+            assert!(!page(html, None, bytes), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn bytes_without_a_type_are_a_page_by_their_first_tag_unless_sniffing_is_forbidden() {
+        for declared in [None, Some("*/*"), Some("nonsense"), Some("unknown/unknown")] {
+            assert!(page(declared, None, b"<!doctype html>"), "{declared:?}");
+            assert!(!page(declared, Some("NoSniff, x"), b"<!doctype html>"), "{declared:?}");
+            assert!(!page(declared, None, b"words"), "{declared:?}");
+        }
+        for declared in ["text/plain", "application/octet-stream", "image/png"] {
+            assert!(!page(Some(declared), None, b"<!doctype html>"), "{declared}");
+        }
+    }
+
+    #[test]
+    fn xml_is_a_page_where_it_does_what_a_page_does() {
+        let active = b"<svg xmlns='http://www.w3.org/2000/svg'><script>x</script></svg>";
+        let picture = b"<svg xmlns='http://www.w3.org/2000/svg'><path d='M0'/></svg>";
+        let xhtml = b"<?xml version='1.0'?><x:html xmlns:x='http://www.w3.org/1999/xhtml'/>";
+        for declared in ["image/svg+xml", "text/xml", "application/xml; charset=utf-8"] {
+            assert!(page(Some(declared), None, active), "{declared}");
+            assert!(page(Some(declared), None, xhtml), "{declared}");
+            assert!(!page(Some(declared), None, picture), "{declared}");
+            assert!(!page(Some(declared), None, b"<rss/>"), "{declared}");
+        }
+        assert!(page(None, None, xhtml));
+        assert!(!page(None, None, active), "without a type and an XML declaration it is text to a browser");
     }
 }

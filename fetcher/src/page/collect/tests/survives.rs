@@ -6,8 +6,12 @@ use super::*;
 fn whole(html: &str) -> (Features, bool) {
     let url = Url::parse("http://a.test/").expect("a URL");
     let far = tokio::time::Instant::now() + Duration::from_secs(600);
-    let source =
-        crate::page::Source { url: &url, declared: Some("text/html; charset=utf-8"), disposition: None };
+    let source = crate::page::Source {
+        url: &url,
+        declared: Some("text/html; charset=utf-8"),
+        disposition: None,
+        options: None,
+    };
     let got = crate::page::read(&source, html.as_bytes(), false, far);
     (got.features.expect("it is a page"), got.content.truncated)
 }
