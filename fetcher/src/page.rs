@@ -154,6 +154,7 @@ mod tests {
             assert_eq!(got.content.sniffed_mime_type.as_deref(), Some("application/x-msdownload"));
             assert_eq!((got.features, got.content.charset), (None, None));
             assert_eq!(got.content.file_name.as_deref(), Some("invoice.pdf"));
+            assert_eq!(got.content.name_matches_type, Some(false));
         }
     }
 

@@ -3,6 +3,8 @@
 //! Content-Disposition (RFC 6266) first, then the last segment of the URL's path. The name is text for a person
 //! and for rules about endings, never a path: nothing here touches a file.
 
+use encoding_rs::Encoding;
+
 use super::Source;
 
 /// Longer than any file system takes.
@@ -23,9 +25,14 @@ pub(super) fn of(source: &Source<'_>, html: bool) -> Option<String> {
     (!clean.is_empty()).then_some(clean)
 }
 
-/// Whether the server asks for the body to be saved.
+/// Whether the server asks for the body to be saved. A word that nobody knows asks for that too (RFC 6266, section 4.2).
 pub(super) fn is_attachment(disposition: &str) -> bool {
-    disposition.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("attachment"))
+    kind(disposition).is_some_and(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("inline"))
+}
+
+/// The first word; some servers leave it out and begin with a parameter.
+fn kind(disposition: &str) -> Option<&str> {
+    disposition.split(';').next().map(str::trim).filter(|kind| !kind.contains('='))
 }
 
 /// `filename*` wins over `filename`.
@@ -33,10 +40,12 @@ fn from_disposition(value: &str) -> Option<String> {
     let parameters = parameters(value);
     let get = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     if let Some(extended) = get("filename*") {
-        // charset'language'percent-encoded (RFC 8187); every charset but UTF-8 is obsolete.
+        // charset'language'percent-encoded (RFC 8187); where the charset is none, the plain name counts.
         let mut parts = extended.splitn(3, '\'');
-        if let (Some(_), Some(_), Some(text)) = (parts.next(), parts.next(), parts.next()) {
-            return Some(percent_decoded(text));
+        if let (Some(charset), Some(_), Some(text)) = (parts.next(), parts.next(), parts.next())
+            && let Some(encoding) = Encoding::for_label(charset.as_bytes())
+        {
+            return Some(encoding.decode_without_bom_handling(&percent_bytes(text)).0.into_owned());
         }
     }
     get("filename").cloned()
@@ -45,7 +54,10 @@ fn from_disposition(value: &str) -> Option<String> {
 /// The parameters after the first word, names in lower case, quotes and escapes removed.
 fn parameters(value: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut rest = value.split_once(';').map_or("", |(_, rest)| rest);
+    let mut rest = match kind(value) {
+        Some(_) => value.split_once(';').map_or("", |(_, rest)| rest),
+        None => value,
+    };
     while let Some((name, after)) = rest.split_once('=') {
         let after = after.trim_start();
         let (text, next) = match after.strip_prefix('"') {
@@ -81,6 +93,10 @@ fn unquoted(text: &str) -> (String, &str) {
 }
 
 fn percent_decoded(text: &str) -> String {
+    String::from_utf8_lossy(&percent_bytes(text)).into_owned()
+}
+
+fn percent_bytes(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -102,7 +118,7 @@ fn percent_decoded(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    decoded
 }
 
 #[cfg(test)]
@@ -129,6 +145,11 @@ mod tests {
             (Some("attachment; filename=\"../\""), None),
             (Some("attachment; filename=\"a\u{1b}[31m\""), Some("a[31m")),
             (Some("attachment; filename=\"open"), Some("open")),
+            (Some("attachment; filename*=iso-8859-1'en'caf%E9.zip"), Some("café.zip")),
+            (Some("attachment; filename*=nonsense''x.zip; filename=y.zip"), Some("y.zip")),
+            (Some("attachment; filename*=UTF-8''%2e%2e%5cx.exe"), Some("x.exe")),
+            (Some("attachment; filename=\"a\u{202e}gpj.exe\""), Some("a\u{202e}gpj.exe")),
+            (Some("filename=only.exe"), Some("only.exe")),
         ] {
             assert_eq!(name(url, disposition, false).as_deref(), expected, "{disposition:?}");
         }
@@ -144,7 +165,9 @@ mod tests {
     #[test]
     fn an_attachment_is_what_the_first_word_says() {
         assert!(is_attachment("Attachment; filename=inline"));
-        assert!(!is_attachment("inline; filename=attachment"));
+        assert!(is_attachment("save-as; filename=x"));
+        assert!(!is_attachment("Inline; filename=attachment"));
+        assert!(!is_attachment("filename=x"));
         assert!(!is_attachment(""));
     }
 }

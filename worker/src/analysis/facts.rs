@@ -133,6 +133,11 @@ facts! {
     DownloadArchive = "download-archive",
     DownloadDisguised = "download-disguised",
     DownloadDoubleEnding = "download-double-ending",
+    /// Marks of direction or a run of spaces, so that a person sees another ending.
+    DownloadHiddenEnding = "download-hidden-ending",
+    DownloadNameMismatch = "download-name-mismatch",
+    DownloadDiscImage = "download-disc-image",
+    DownloadMacros = "download-macros",
     DownloadFromAddress = "download-from-address",
     DownloadPlain = "download-plain",
 

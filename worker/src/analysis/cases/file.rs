@@ -13,6 +13,10 @@ fn at(url: &str, sniffed: &str) -> Sample {
     Sample::file(url, sniffed)
 }
 
+fn named(name: &str, sniffed: &str) -> Sample {
+    file(SITE, sniffed, |s| s.content().file_name = Some(name.to_owned()))
+}
+
 pub(super) const PAIRS: &[Pair] = &[
     (
         "download-program",
@@ -38,6 +42,34 @@ pub(super) const PAIRS: &[Pair] = &[
         "download-double-ending",
         || at("https://harbour.example/invoice.pdf.exe", PROGRAM),
         || at("https://harbour.example/invoice.v2.exe", PROGRAM),
+    ),
+    (
+        "download-hidden-ending",
+        || named("invoice\u{202e}fdp.exe", PROGRAM),
+        || named("\u{200f}\u{5d7}\u{5e9}\u{5d1}\u{5d5}\u{5df}.exe", PROGRAM),
+    ),
+    (
+        "download-name-mismatch",
+        || {
+            file("https://harbour.example/a.pdf", "application/zip", |s| {
+                s.content().name_matches_type = Some(false)
+            })
+        },
+        || {
+            file("https://harbour.example/a.png", "image/jpeg", |s| {
+                s.content().name_matches_type = Some(false)
+            })
+        },
+    ),
+    (
+        "download-disc-image",
+        || at("https://harbour.example/x", "application/x-iso9660-image"),
+        || at("https://harbour.example/x", "application/x-apple-diskimage"),
+    ),
+    (
+        "download-macros",
+        || at("https://harbour.example/x", "application/vnd.ms-word.document.macroEnabled.12"),
+        || at("https://harbour.example/x", "application/msword"),
     ),
     ("download-from-address", || at("https://192.0.2.7/x", PROGRAM), || at("https://192.0.2.7/x.pdf", PDF)),
     (
@@ -114,4 +146,46 @@ fn a_report_that_contradicts_the_ledger_in_any_way_is_caught() {
         s.ledger = safeurl_protocol::ledger::Ledger::default();
     });
     assert!(!unwatched.fires("ledger-disagrees"), "without a gateway there is nothing to disagree with");
+}
+
+#[test]
+fn a_name_is_read_as_the_one_who_opens_it_reads_it() {
+    for (name, rule) in [
+        ("invoice.pdf .exe", "download-double-ending"),
+        ("invoice.pdf.exe. ", "download-double-ending"),
+        ("invoice.pdf            .exe", "download-hidden-ending"),
+        ("invoice\u{2067}fdp.scr", "download-hidden-ending"),
+        ("invoice.pdf ", "download-disguised-program"),
+        ("invoice.p\u{202d}df", "download-disguised-program"),
+    ] {
+        assert!(named(name, PROGRAM).fires(rule), "{name:?} {rule}");
+    }
+    assert!(!named("my  new file.exe", PROGRAM).fires("download-hidden-ending"));
+}
+
+#[test]
+fn what_runs_when_opened_is_a_script_by_its_bytes() {
+    for kind in
+        ["application/hta", "application/x-powershell", "application/x-mswinurl", "application/onenote"]
+    {
+        assert!(at(SITE, kind).fires("download-script"), "{kind}");
+        let disguised = file("https://harbour.example/invoice.pdf", kind, |s| {
+            s.content().name_matches_type = Some(false);
+        });
+        assert!(disguised.fires("download-disguised-program"), "{kind}");
+        let shown = file("https://harbour.example/invoice.txt", kind, |s| {
+            s.content().name_matches_type = Some(false);
+        });
+        assert!(!shown.fires("download-disguised-program"), "{kind}");
+    }
+}
+
+#[test]
+fn a_program_with_a_page_inside_is_a_program() {
+    let both = page("https://harbour.example/x", |s| s.content().sniffed_mime_type = Some(PROGRAM.into()));
+    assert!(both.fires("download-program"));
+    let shown = page("https://harbour.example/x", |s| {
+        s.content().sniffed_mime_type = Some("text/x-shellscript".into());
+    });
+    assert!(!shown.fires("download-script"), "a browser shows it");
 }
