@@ -35,10 +35,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What a page in UTF-8, served from `url`, holds; `None` when `url` is no URL. For tests over third-party pages.
+/// What a page in UTF-8, served from `url`, holds and says; `None` when `url` is no URL. For tests over third-party
+/// pages.
 #[must_use]
-pub fn page_features(html: &[u8], url: &str) -> Option<safeurl_protocol::Features> {
-    page::features(html, url)
+pub fn page_facts(
+    html: &[u8],
+    url: &str,
+) -> Option<(safeurl_protocol::Features, safeurl_protocol::TextStatistics)> {
+    page::facts(html, url)
 }
 
 /// Carries out one invocation in this process, as `--serve` does between its frames. The error says what is wrong with

@@ -29,7 +29,7 @@ mod visible;
 
 use std::time::Duration;
 
-use safeurl_protocol::{Content, Features};
+use safeurl_protocol::{Content, Features, TextStatistics};
 use tokio::time::Instant;
 use url::Url;
 
@@ -107,12 +107,13 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
     Document { content, features, refresh, icon }
 }
 
-/// The facts of a page in UTF-8, by itself.
-pub(crate) fn features(html: &[u8], url: &str) -> Option<Features> {
+/// The facts and the text of a page in UTF-8.
+pub(crate) fn facts(html: &[u8], url: &str) -> Option<(Features, TextStatistics)> {
     let url = Url::parse(url).ok()?;
     let deadline = std::time::Instant::now() + PARSE_LIMIT;
     let parsed = parse::parse(html, encoding_rs::UTF_8, deadline);
-    Some(collect::collect(&parsed.dom, &url, deadline).features)
+    let page = collect::collect(&parsed.dom, &url, deadline);
+    Some((page.features, page.text))
 }
 
 /// The type of bytes by themselves.

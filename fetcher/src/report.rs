@@ -194,6 +194,7 @@ mod tests {
             method: "POST".to_owned(),
             inputs: Vec::new(),
             has_password: true,
+            embedded: false,
         };
         Report {
             schema: SCHEMA,

@@ -138,7 +138,9 @@ fn real_pages_are_completed_with_the_facts_of_an_independent_parser() {
     for (page, state, body) in &found {
         let (title, forms) = &expected[page];
         let our_title = body["page"]["title"].as_str();
-        let our_forms = body["features"]["forms"].as_array().map_or(0, Vec::len) as u64;
+        // The other parser runs no script either, and does not look into what one would write.
+        let own = |forms: &Vec<Value>| forms.iter().filter(|form| form["embedded"] != true).count();
+        let our_forms = body["features"]["forms"].as_array().map_or(0, own) as u64;
         if *state != "COMPLETED" || !same_title(our_title, title.as_deref()) || our_forms != *forms {
             deviations.push(format!("{page}: {state} {our_title:?} {our_forms}, expected {title:?} {forms}"));
         }

@@ -272,9 +272,9 @@ pub struct Features {
     pub json_ld: Vec<String>,
     /// Links out of the page.
     pub links: Links,
-    /// Forms in tree order.
+    /// Forms in tree order, those of embedded documents behind the page's own.
     pub forms: Vec<Form>,
-    /// Number of forms in the document, also those beyond the cap.
+    /// Number of forms, embedded ones too, also those beyond the cap.
     pub form_count: u64,
     /// Scripts in tree order.
     pub scripts: Vec<Script>,
@@ -409,6 +409,9 @@ pub struct Form {
     pub inputs: Vec<FormInput>,
     /// One of them is a password field.
     pub has_password: bool,
+    /// Not in the page's own markup: in a document it carries in itself, or written by a script.
+    #[serde(default)]
+    pub embedded: bool,
 }
 
 /// One control of a form.

@@ -325,7 +325,9 @@ impl<'a> Walk<'a> {
         let src = element.attribute("src");
         match (element.html(), element.attribute("srcdoc")) {
             // It wins over the source.
-            ("iframe", Some(srcdoc)) => self.embedded(embedded::of_srcdoc(srcdoc)),
+            ("iframe", Some(srcdoc)) if !srcdoc.trim().is_empty() => {
+                self.embedded(embedded::of_srcdoc(srcdoc))
+            }
             (name, _) => self.embed(name, src.unwrap_or_default()),
         }
         if self.features.iframes.len() >= MAX_FRAMES {

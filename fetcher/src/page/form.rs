@@ -53,6 +53,7 @@ impl Forms {
                 method: method(element),
                 inputs: Vec::new(),
                 has_password: false,
+                embedded: false,
             });
         }
         forms

@@ -23,6 +23,9 @@ const MAX_NODES: usize = 200_000;
 /// Blink flattens what is deeper than 512; each level costs time at every token.
 const MAX_DEPTH: u32 = 5_000;
 
+/// A login page hidden in a frame has some 500.
+const MAX_INNER_NODES: usize = 50_000;
+
 /// From here on elements that nest are left out, as Blink does at 512: what they hold is still read, one level up.
 const FLAT_DEPTH: u32 = 1_000;
 
@@ -40,6 +43,7 @@ pub(super) struct Parsed {
 
 struct Guard {
     builder: TreeBuilder<NodeId, Growing>,
+    max_nodes: usize,
     deadline: Instant,
     stopped: Cell<bool>,
 }
@@ -47,7 +51,7 @@ struct Guard {
 impl Guard {
     fn check(&self) -> bool {
         let tree = &self.builder.sink;
-        if tree.len() > MAX_NODES || tree.deepest() > MAX_DEPTH || Instant::now() >= self.deadline {
+        if tree.len() > self.max_nodes || tree.deepest() > MAX_DEPTH || Instant::now() >= self.deadline {
             self.stopped.set(true);
         }
         self.stopped.get()
@@ -110,11 +114,20 @@ impl TokenSink for Guard {
     }
 }
 
-/// Parses `bytes`, decoded piece by piece.
+/// Parses a page's `bytes`, decoded piece by piece.
 pub(super) fn parse(bytes: &[u8], encoding: &'static Encoding, deadline: Instant) -> Parsed {
+    parse_within(MAX_NODES, bytes, encoding, deadline)
+}
+
+/// Parses a document inside a page whose own tree is still there.
+pub(super) fn parse_inner(bytes: &[u8], deadline: Instant) -> Parsed {
+    parse_within(MAX_INNER_NODES, bytes, encoding_rs::UTF_8, deadline)
+}
+
+fn parse_within(max_nodes: usize, bytes: &[u8], encoding: &'static Encoding, deadline: Instant) -> Parsed {
     let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
     let builder = TreeBuilder::new(Growing::new(), options);
-    let guard = Guard { builder, deadline, stopped: Cell::new(false) };
+    let guard = Guard { builder, max_nodes, deadline, stopped: Cell::new(false) };
     let tokenizer = Tokenizer::new(guard, TokenizerOpts::default());
     let input = BufferQueue::default();
     let mut decoder = encoding.new_decoder_with_bom_removal();

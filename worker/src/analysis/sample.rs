@@ -185,7 +185,8 @@ impl Sample {
         let features = self.features();
         features.password_fields += u64::from(has_password);
         features.form_count += 1;
-        features.forms.push(Form { action: action.into(), method: "POST".into(), inputs, has_password });
+        let method = "POST".into();
+        features.forms.push(Form { action: action.into(), method, inputs, has_password, embedded: false });
         self
     }
 

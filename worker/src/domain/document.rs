@@ -317,6 +317,9 @@ pub struct Form {
     pub inputs: Vec<FormInput>,
     pub has_password: bool,
     pub cross_domain: bool,
+    /// In a document that the page carries in itself, or written by a script.
+    #[serde(default)]
+    pub embedded: bool,
 }
 
 impl Form {
@@ -328,6 +331,7 @@ impl Form {
             inputs: form.inputs.clone(),
             has_password: form.has_password,
             cross_domain,
+            embedded: form.embedded,
         }
     }
 }

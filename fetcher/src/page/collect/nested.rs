@@ -55,7 +55,7 @@ pub(super) fn add(page: &mut Page, inside: Inside, url: &Url, deadline: Instant)
 }
 
 fn read(html: &[u8], base: &Url, deadline: Instant) -> Page {
-    let parsed = parse::parse(html, encoding_rs::UTF_8, deadline);
+    let parsed = parse::parse_inner(html, deadline);
     let (mut page, _) = Walk::over(&parsed.dom, base, deadline);
     page.stopped |= parsed.stopped;
     page
@@ -88,6 +88,7 @@ fn add_carried(page: &mut Features, mut inner: Features) {
 fn add_forms(page: &mut Features, inner: &mut Features) {
     page.form_count = page.form_count.saturating_add(inner.form_count);
     page.password_fields = page.password_fields.saturating_add(inner.password_fields);
+    inner.forms.iter_mut().for_each(|form| form.embedded = true);
     if extend(&mut page.forms, &mut inner.forms, MAX_FORMS) {
         name_capped(page, "forms");
     }
