@@ -48,15 +48,15 @@ fn long_lists_are_counted_and_cut() {
 fn long_texts_are_cut_wherever_they_stand() {
     let mega = |what: &str, bytes: usize| what.repeat(bytes / what.len());
     after_a_form(&format!("<a href=\"{}\">x</a>", mega("x", 10_000_000)));
-    after_a_form(&format!("<div style=\"{}\" class=\"{}\">", mega("a:b;", 2_000_000), mega("c ", 2_000_000)));
-    after_a_form(&format!("<!--{}-->", mega("author ", 2_000_000)));
+    after_a_form(&format!("<div style=\"{}\" class=\"{}\">", mega("a:b;", 2_000_000), mega("c ", 500_000)));
+    after_a_form(&format!("<!--{}-->", mega("author ", 500_000)));
     after_a_form(&format!("<p>{}", mega("&amp;", 1_000_000)));
-    after_a_form(&format!("<p>{}", mega("a@b.org (at) x.y 030 1234567 ", 2_000_000)));
+    after_a_form(&format!("<p>{}", mega("a@b.org (at) x.y 030 1234567 ", 500_000)));
     after_a_form(&format!("<p>{}", mega("@", 1_000_000)));
     after_a_form(&format!("<p>{}", mega("\0", 1_000_000)));
-    after_a_form(&format!("<script>{}</script>", mega("x='a'+", 2_000_000)));
+    after_a_form(&format!("<script>{}</script>", mega("x='a'+", 500_000)));
     after_a_form(&format!("<script type=application/ld+json>{}</script>", mega("{\"a\":[", 1_000_000)));
-    after_a_form(&format!("<iframe srcdoc=\"{}\">", mega("<p>x", 4_000_000)));
+    after_a_form(&format!("<iframe srcdoc=\"{}\">", mega("<p>x", 1_000_000)));
 }
 
 #[test]
