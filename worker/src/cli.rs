@@ -21,6 +21,7 @@ pub mod problem;
 pub mod scan;
 pub mod settings;
 pub mod submit;
+mod urls;
 pub mod worker;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::database;
 use super::exit::Exit;
 use super::output::{Output, plain};
 use super::settings::{RequestArgs, StoreArgs};
+use super::urls::Lines;
 use crate::domain::scan::{Method, Options, ScanId};
 use crate::domain::target::Target;
 use crate::store::{NewJob, OpenMode, Store};
@@ -113,14 +114,9 @@ struct Queue {
 
 impl Queue {
     async fn lines(&mut self, from: impl BufRead, name: &str) -> anyhow::Result<()> {
-        for (n, line) in from.split(b'\n').enumerate() {
-            let line = line.with_context(|| format!("cannot read {name}"))?;
-            let line = String::from_utf8_lossy(&line);
-            // Editors put a mark of the encoding in front of the first line.
-            let line = line.trim_start_matches('\u{feff}').trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                self.take(line, || format!("{name}: line {}", n + 1)).await?;
-            }
+        for line in Lines::of(from) {
+            let (n, line) = line.with_context(|| format!("cannot read {name}"))?;
+            self.take(&line, || format!("{name}: line {n}")).await?;
         }
         Ok(())
     }
