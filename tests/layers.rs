@@ -67,6 +67,8 @@ const FOREIGN: &[(&str, Home)] = &[
     ("tracing_subscriber", Home::Only(&["telemetry"])),
     ("clap", Home::Only(&[])),
     ("csv", Home::Only(&[])),
+    ("anstyle", Home::Only(&[])),
+    ("unicode_width", Home::Only(&[])),
     ("anyhow", Home::Only(&[])),
 ];
 

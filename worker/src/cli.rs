@@ -21,6 +21,7 @@ pub mod problem;
 pub mod scan;
 pub mod settings;
 pub mod submit;
+pub mod terminal;
 mod urls;
 pub mod worker;
 

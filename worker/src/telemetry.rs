@@ -21,9 +21,20 @@ use crate::config::{Level, Log, LogFormat};
 /// # Errors
 /// When it was done before.
 pub fn init(log: &Log) -> Result<(), TryInitError> {
+    init_on(log, io::stderr)
+}
+
+/// The same, where stderr is written by way of something else.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_on<W>(log: &Log, to: W) -> Result<(), TryInitError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    lines(log, colour, io::stderr).try_init()
+    lines(log, colour, to).try_init()
 }
 
 fn lines<W>(log: &Log, colour: bool, to: W) -> impl Subscriber + Send + Sync

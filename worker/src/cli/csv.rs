@@ -167,4 +167,10 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn the_help_of_scan_names_the_columns_in_their_order() {
+        let help = crate::cli::scan::COLUMNS_HELP.split_whitespace().collect::<String>();
+        assert!(help.contains(&COLUMNS.join(",")), "{help}");
+    }
 }

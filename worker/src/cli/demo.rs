@@ -8,9 +8,11 @@ use anyhow::Context as _;
 use super::demo_site::{self, Row};
 use super::exit::Exit;
 use super::output::Output;
-use super::scan::table::table;
-use super::scan::{Scanned, colour, scan, width};
+use super::scan::progress::Told;
+use super::scan::table::{Row as TableRow, table};
+use super::scan::{Scanned, scan};
 use super::settings::SettingsArgs;
+use super::terminal::LookArgs;
 use crate::config::{Level, Log, Settings};
 use crate::domain::document::Document;
 use crate::shutdown::Signals;
@@ -19,6 +21,9 @@ use crate::telemetry;
 /// Scan a small site on loopback that shows each way a scan can end, offline, and check every end
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    look: LookArgs,
+
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -41,12 +46,19 @@ pub async fn run(mut args: Args) -> anyhow::Result<Exit> {
     let site = demo_site::serve(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     only_reach(&mut settings, listen)?;
     let urls: Vec<String> = site.rows().iter().map(|row| row.url.clone()).collect();
-    let Scanned { documents, complete } = scan(&settings, &urls, &signals, true, |_| Ok(())).await?;
+    let mut documents: Vec<Option<Document>> = vec![None; urls.len()];
+    let keep = |place: usize, document| {
+        documents[place] = Some(document);
+        Ok(())
+    };
+    let Scanned { complete, .. } = scan(&settings, &urls, &signals, Told::Lines, keep).await?;
+    let documents: Vec<_> = documents.into_iter().flatten().collect();
     if let (false, Some(signal)) = (complete, signals.signal()) {
         return Ok(Exit::Aborted(signal));
     }
     let mut output = Output::stdout();
-    output.text(&table(&documents, width(), colour()))?;
+    let rows: Vec<_> = documents.iter().map(TableRow::of).collect();
+    output.text(&table(&rows, args.look.look()))?;
     let wrong = surprises(site.rows(), &documents);
     for surprise in &wrong {
         output.line(surprise)?;

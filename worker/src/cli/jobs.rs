@@ -12,6 +12,7 @@ use super::exit::Exit;
 use super::problem::Annotate;
 use super::scan::View;
 use super::settings::StoreArgs;
+use super::terminal::LookArgs;
 use crate::domain::scan::ScanId;
 use crate::domain::state::State;
 use crate::store::{OpenMode, Store};
@@ -88,6 +89,9 @@ pub struct Show {
     /// How much the document holds
     #[arg(long, value_enum, default_value_t = View::Full, value_name = "VIEW")]
     pub view: View,
+
+    #[command(flatten)]
+    pub look: LookArgs,
 
     #[command(flatten)]
     pub settings: StoreArgs,

@@ -15,7 +15,7 @@ pub(super) async fn run(args: Show) -> anyhow::Result<Exit> {
         show_json(&mut output, &document, args.view)?;
         return Ok(Exit::Done);
     }
-    output.text(&report(&document))?;
+    output.text(&report(&document, args.look.look()))?;
     for attempt in store.attempts(&id).await? {
         output.line(&format!("attempt {}  {}", attempt.record.attempt, plain(&told(&attempt))))?;
     }

@@ -1,94 +1,137 @@
-//! One scan for a person: the verdict and its reasons first, then where it led.
+//! One scan for a person: the verdict and its reasons first, then where it led, what is there, and how it was seen.
+//!
+//! Pure: what it says depends on the document and the look alone. What has nothing to say is left out, long lists
+//! are cut and say so.
 
-use std::fmt::Write as _;
+mod behind;
+mod failed;
+mod page;
+mod route;
 
-use super::table::{printable, risk, time};
+use super::table::time;
+use crate::cli::terminal::Look;
+use crate::cli::terminal::defang::Defang;
+use crate::cli::terminal::layout::{Section, arrange};
+use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, YELLOW};
 use crate::domain::document::Document;
-use crate::domain::failure::FailureClass;
-use crate::domain::verdict::VerdictState;
+use crate::domain::verdict::{Severity, VerdictState};
 
-/// Findings shown in full.
-const FINDINGS: usize = 12;
+/// Rows of one list.
+const LIST: usize = 12;
 
-/// Hops shown in full.
-const HOPS: usize = 20;
+/// What was seen for one finding.
+const EVIDENCE: usize = 4;
+
+/// Sentences are read in lines of at most so many columns.
+const MEASURE: usize = 100;
 
 /// The report, each line ended by a newline.
-pub(in crate::cli) fn report(document: &Document) -> String {
-    let body = &document.body;
+pub(in crate::cli) fn report(document: &Document, look: Look) -> String {
+    let defang = Defang::of(document.body.verdict.state, look.defang);
+    let mut lines = Vec::new();
+    for text in head(document, defang) {
+        lines.extend(text.wrap(look.width));
+    }
+    for sentences in sentences(document, defang) {
+        lines.push(Text::default());
+        lines.extend(sentences.wrap(look.width.min(MEASURE)));
+    }
+    let mut sections = vec![why(document, defang)];
+    sections.extend(route::sections(document, defang));
+    sections.extend(page::sections(document, defang));
+    sections.extend(behind::sections(document, defang));
+    lines.extend(arrange(sections, look.width));
     let mut text = String::new();
-    let mut say = |line: String| {
-        let _ = writeln!(text, "{line}");
-    };
-    say(format!("{}  {}", printable(&body.task.url), document.job.state));
-    if let Some(failure) = &document.job.failure {
-        let (class, stage) = (failure.class.as_str(), failure.stage.as_str());
-        say(format!("failure   {class} in {stage}: {}", printable(&failure.message)));
-        if failure.class == FailureClass::EgressDenied {
-            say("hint      --allow-net NETWORK lets a network of your own be reached".to_owned());
-        }
+    for line in lines {
+        line.render(look.colour, &mut text);
+        text.push('\n');
     }
-    if body.verdict.state == VerdictState::NotEvaluated {
-        // Nobody is confident of nothing, and of a failure the reason is told already.
-        say(format!("verdict   none ({})", time(document)));
-    } else {
-        let confidence = body.verdict.confidence;
-        say(format!("verdict   {} (confidence {confidence:.2}, {})", risk(document), time(document)));
-    }
-    if document.job.failure.is_none() {
-        say(format!("          {}", printable(&body.verdict.reasoning)));
-    }
-    for finding in body.verdict.findings.iter().take(FINDINGS) {
-        say(format!("{:>+4}  {}  [{}]", finding.weight, printable(&finding.title), finding.rule_id));
-        for evidence in &finding.evidence {
-            say(format!("      {}", printable(evidence)));
-        }
-    }
-    for request in body.requests.iter().take(HOPS) {
-        let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let peer = request.ip.as_deref().unwrap_or("-");
-        say(format!("hop       {status}  {}  ({peer})", printable(&request.url)));
-        if let Some(error) = &request.error {
-            say(format!("          {}: {}", error.class.as_str(), printable(&error.message)));
-        }
-    }
-    if let Some(title) = body.page.as_ref().and_then(|page| page.title.as_ref()) {
-        say(format!("title     {}", printable(title)));
-    }
-    if let Some(content) = &body.content {
-        let truncated = if content.truncated { ", truncated" } else { "" };
-        let kind = content.sniffed_mime_type.as_deref().unwrap_or("unknown type");
-        say(format!("content   {} bytes of {}{truncated}", content.size, printable(kind)));
-        say(format!("sha256    {}", content.sha256));
-    }
-    say(format!("job       {}", printable(&document.job.id)));
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::sample;
-    use super::*;
-
-    #[test]
-    fn a_scan_without_a_result_says_why_once_and_claims_no_confidence() {
-        let text = report(&sample::failed("no connection: connection refused"));
-        assert_eq!(text.matches("no connection").count(), 1, "{text}");
-        assert!(text.contains("\nfailure   connect in fetch: no connection") && !text.contains("confidence"));
-        assert!(text.contains("\nverdict   none (43 ms)\n"), "{text}");
+/// The answer, what it is about, and where that ended.
+fn head(document: &Document, defang: Defang) -> Vec<Text> {
+    let body = &document.body;
+    let (word, style) = match body.verdict.state {
+        VerdictState::Malicious => ("MALICIOUS", RED.bold()),
+        VerdictState::Suspicious => ("SUSPICIOUS", YELLOW.bold()),
+        VerdictState::Benign => ("BENIGN", GREEN.bold()),
+        VerdictState::Unknown => ("UNKNOWN", STRONG),
+        VerdictState::NotEvaluated => ("NO VERDICT", STRONG),
+    };
+    let answer = Text::new(style, word);
+    let answer = if body.verdict.state == VerdictState::NotEvaluated {
+        // Nobody is confident of nothing.
+        answer.gap(2).and(STRONG, document.job.state.as_str())
+    } else {
+        let score = format!("risk {} of 100", body.verdict.risk_score.get());
+        let confidence = format!("confidence {:.2}", body.verdict.confidence);
+        answer.gap(2).and(STRONG, &score).gap(2).and(NONE, &confidence)
+    };
+    let answer = match time(document) {
+        Some(time) => answer.gap(2).and(FAINT, &time),
+        None => answer,
+    };
+    let mut head = vec![answer, Text::new(STRONG, &defang.text(&body.task.url))];
+    let ended = body.page.as_ref().map(|page| &page.url).filter(|url| **url != body.task.url);
+    if let Some(url) = ended {
+        head.push(Text::new(FAINT, "ended at ").and(NONE, &defang.text(url)));
     }
-
-    #[test]
-    fn a_job_that_waits_has_no_verdict_and_says_so() {
-        let text = report(&sample::judged(VerdictState::NotEvaluated));
-        assert!(text.contains("\nverdict   none (43 ms)\n          Sentences.\n"), "{text}");
-        assert!(!text.contains("confidence"), "{text}");
-    }
-
-    #[test]
-    fn a_scan_with_a_result_shows_its_verdict_and_every_reason_with_evidence() {
-        let text = report(&sample::judged(VerdictState::Suspicious));
-        assert!(text.contains("\nverdict   suspicious 30 (confidence 0.55, 43 ms)\n"), "{text}");
-        assert!(text.contains("\n +10  An unusual port  [url-odd-port]\n      port 81\n"), "{text}");
-    }
+    head
 }
+
+fn sentences(document: &Document, defang: Defang) -> Vec<Text> {
+    let Some(failure) = &document.job.failure else {
+        return vec![Text::new(NONE, &defang.text(&document.body.verdict.reasoning))];
+    };
+    let what = format!("{} in {}: ", failure.class.as_str(), failure.stage.as_str());
+    let told = Text::new(RED, &what).and(NONE, &defang.text(&failure.message));
+    let advice = Text::new(STRONG, "hint: ").and(NONE, failed::advice(failure.class));
+    vec![told, advice]
+}
+
+fn why(document: &Document, defang: Defang) -> Section {
+    let mut section = Section::full("Why");
+    section.list(&document.body.verdict.findings, LIST, |section, finding| {
+        let style = match finding.severity {
+            _ if finding.weight < 0 => GREEN,
+            Severity::Critical | Severity::High => RED,
+            Severity::Medium => YELLOW,
+            Severity::Low | Severity::Info => NONE,
+        };
+        // What has no weight says why nothing could be judged.
+        let weight = if finding.weight == 0 { "·".to_owned() } else { format!("{:+}", finding.weight) };
+        let title = Text::new(style, &finding.title);
+        section.row(Text::new(style, &format!("{weight:>4}")), title, Text::new(FAINT, &finding.rule_id));
+        section.list(&finding.evidence, EVIDENCE, |section, seen| {
+            section.more(Text::new(FAINT, &defang.text(seen)));
+        });
+    });
+    section
+}
+
+/// Bytes for a person.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut size = count as f64 / 1000.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if size < 999.95 {
+            break;
+        }
+        size /= 1000.0;
+        unit = next;
+    }
+    format!("{size:.1} {unit}")
+}
+
+/// Some words in a row, with a comma between them.
+fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,66 +1,136 @@
 //! What `safeurl scan` checks first, prints, and ends with.
 
-use std::io::IsTerminal as _;
-
 use anyhow::Context as _;
 
+use super::input::Input;
+use super::progress::Told;
 use super::report::report;
 use super::session::{Scanned, scan};
-use super::table::{WIDE, printable, table};
+use super::table::{Row, table};
 use super::{Args, FailOn, View};
+use crate::cli::csv;
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
-use crate::cli::problem::Annotate as _;
+use crate::cli::output::{Output, plain};
+use crate::cli::terminal::screen::Screen;
+use crate::cli::terminal::{Look, can_draw, colours_on_stderr};
 use crate::config::{Level, Log, Origin, Origins, Settings};
 use crate::domain::document::{Document, Summary};
 use crate::domain::state::State;
-use crate::domain::target::Target;
 use crate::domain::verdict::VerdictState;
 use crate::shutdown::Signals;
 use crate::telemetry;
 
+/// Cancelled URLs that are named; more are counted.
+const NAMED: usize = 20;
+
 pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let (settings, origins) = args.settings.load()?;
-    refuse_bad_urls(&args.urls)?;
-    telemetry::init(&quiet(&settings, &origins)).context("cannot set up log lines")?;
-    let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
-    let mut output = Output::stdout();
-    let each = |document: &Document| {
-        if args.json { show_json(&mut output, document, args.view) } else { Ok(()) }
-    };
-    let Scanned { documents, complete } = scan(&settings, &args.urls, &signals, false, each).await?;
-    if !args.json {
-        print(&documents)?;
+    let input = Input::gather(&args.urls, &args.files)?;
+    if input.doubles > 0 && !args.quiet {
+        eprintln!("note: each URL is scanned once; left out as repeated: {}", input.doubles);
     }
+    let screen = (!args.quiet && can_draw()).then(Screen::stderr);
+    start_log(&settings, &origins, screen.as_ref()).context("cannot set up log lines")?;
+    let told = match screen {
+        Some(screen) => Told::Drawn { screen, colour: colours_on_stderr(args.look.color) },
+        None => Told::Nowhere,
+    };
+    let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
+    let mut printer = Printer::new(args, input.urls.len())?;
+    let each = |place, document| printer.take(place, document);
+    let Scanned { complete, unfinished } = scan(&settings, &input.urls, &signals, told, each).await?;
+    printer.finish()?;
+    name_cancelled(&input.urls, &unfinished);
     Ok(match signals.signal() {
         Some(signal) if !complete => Exit::Aborted(signal),
-        _ => verdict_exit(args.fail_on, &documents),
+        _ => printer.tally.exit(args.fail_on, input.bad > 0),
     })
 }
 
 /// A person sees progress and results; log lines below a warning are for who asks for them.
-fn quiet(settings: &Settings, origins: &Origins) -> Log {
+fn start_log(
+    settings: &Settings,
+    origins: &Origins,
+    screen: Option<&Screen>,
+) -> Result<(), impl std::error::Error + Send + Sync + use<>> {
     let asked = origins.iter().any(|shown| shown.key == "log.level" && shown.origin != Origin::Default);
     let level = if asked { settings.log.level } else { Level::Warn };
-    Log { level, ..settings.log.clone() }
-}
-
-/// Nothing is stored when one of them is not a URL.
-fn refuse_bad_urls(urls: &[String]) -> anyhow::Result<()> {
-    let bad: Vec<_> = urls.iter().filter_map(|url| Target::parse(url).err()).collect();
-    let Some((last, others)) = bad.split_last() else { return Ok(()) };
-    for error in others {
-        eprintln!("error: {}", printable(&error.to_string()));
+    let log = Log { level, ..settings.log.clone() };
+    match screen.cloned() {
+        Some(screen) => telemetry::init_on(&log, move || screen.clone()),
+        None => telemetry::init(&log),
     }
-    Err(last.clone()).usage().hint("http and https URLs are scanned; `safeurl scan --help` shows examples")
 }
 
-/// For a person: one scan in full, several as a table.
-fn print(documents: &[Document]) -> anyhow::Result<()> {
-    let mut output = Output::stdout();
-    match documents {
-        [document] => output.text(&report(document)),
-        documents => output.text(&table(documents, width(), colour())),
+fn name_cancelled(urls: &[String], unfinished: &[usize]) {
+    for url in unfinished.iter().filter_map(|place| urls.get(*place)).take(NAMED) {
+        eprintln!("cancelled: {}", plain(url));
+    }
+    if unfinished.len() > NAMED {
+        eprintln!("cancelled: and {} more", unfinished.len() - NAMED);
+    }
+}
+
+/// Prints documents as they come, or keeps of them what is printed at the end.
+struct Printer {
+    output: Output,
+    form: Form,
+    tally: Tally,
+}
+
+enum Form {
+    /// One scan for a person.
+    Report(Look, Option<Box<Document>>),
+    /// Several for a person, each at its place.
+    Table(Look, Vec<Option<Row>>),
+    Json(View),
+    Csv,
+}
+
+impl Printer {
+    fn new(args: &Args, total: usize) -> anyhow::Result<Self> {
+        let look = args.look.look();
+        let mut output = Output::stdout();
+        let form = if args.json {
+            Form::Json(args.view)
+        } else if args.csv {
+            output.line(&csv::header())?;
+            Form::Csv
+        } else if total == 1 {
+            Form::Report(look, None)
+        } else {
+            Form::Table(look, vec![None; total])
+        };
+        Ok(Self { output, form, tally: Tally::default() })
+    }
+
+    fn take(&mut self, place: usize, document: Document) -> anyhow::Result<()> {
+        self.tally.count(&document);
+        match &mut self.form {
+            Form::Json(view) => show_json(&mut self.output, &document, *view),
+            Form::Csv => self.output.line(&csv::row(&document)),
+            Form::Report(_, kept) => {
+                *kept = Some(Box::new(document));
+                Ok(())
+            }
+            Form::Table(_, rows) => {
+                if let Some(row) = rows.get_mut(place) {
+                    *row = Some(Row::of(&document));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        match &mut self.form {
+            Form::Json(_) | Form::Csv | Form::Report(_, None) => Ok(()),
+            Form::Report(look, Some(document)) => self.output.text(&report(document, *look)),
+            Form::Table(look, rows) => {
+                let rows: Vec<_> = std::mem::take(rows).into_iter().flatten().collect();
+                if rows.is_empty() { Ok(()) } else { self.output.text(&table(&rows, *look)) }
+            }
+        }
     }
 }
 
@@ -72,26 +142,57 @@ pub(in crate::cli) fn show_json(output: &mut Output, document: &Document, view: 
     }
 }
 
-/// Colours are for a terminal whose user did not refuse them (<https://no-color.org/>).
-pub(in crate::cli) fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// What the exit code depends on.
+#[derive(Debug, Default)]
+struct Tally {
+    worst: Option<VerdictState>,
+    failed: bool,
 }
 
-/// Columns of the terminal; a pipe has room.
-pub(in crate::cli) fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.map_or(WIDE, |size| if size.ws_col == 0 { WIDE } else { usize::from(size.ws_col) })
-}
-
-fn verdict_exit(fail_on: Option<FailOn>, documents: &[Document]) -> Exit {
-    let worst = documents.iter().map(|document| document.body.verdict.state).max();
-    let limit = fail_on.map(|fail_on| match fail_on {
-        FailOn::Malicious => VerdictState::Malicious,
-        FailOn::Suspicious => VerdictState::Suspicious,
-    });
-    if limit.is_some() && worst >= limit {
-        return Exit::Reached;
+impl Tally {
+    fn count(&mut self, document: &Document) {
+        self.worst = self.worst.max(Some(document.body.verdict.state));
+        self.failed |= document.job.state != State::Completed;
     }
-    let ended_well = documents.iter().all(|document| document.job.state == State::Completed);
-    if ended_well { Exit::Done } else { Exit::Failed }
+
+    fn exit(&self, fail_on: Option<FailOn>, bad_lines: bool) -> Exit {
+        let limit = fail_on.map(|fail_on| match fail_on {
+            FailOn::Malicious => VerdictState::Malicious,
+            FailOn::Suspicious => VerdictState::Suspicious,
+        });
+        if limit.is_some() && self.worst >= limit {
+            Exit::Reached
+        } else if bad_lines {
+            Exit::Usage
+        } else if self.failed {
+            Exit::Failed
+        } else {
+            Exit::Done
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_worst_that_was_asked_for_wins_then_bad_lines_then_failures() {
+        let exit = |state, failed: bool, fail_on, bad| {
+            let mut tally = Tally::default();
+            tally.count(&sample::judged(state));
+            if failed {
+                tally.count(&sample::failed("no answer"));
+            }
+            tally.exit(fail_on, bad)
+        };
+        let (malicious, benign) = (VerdictState::Malicious, VerdictState::Benign);
+        assert_eq!(exit(malicious, true, Some(FailOn::Suspicious), true), Exit::Reached);
+        assert_eq!(exit(VerdictState::Suspicious, false, Some(FailOn::Malicious), false), Exit::Done);
+        assert_eq!(exit(malicious, false, None, false), Exit::Done);
+        assert_eq!(exit(benign, true, Some(FailOn::Suspicious), true), Exit::Usage);
+        assert_eq!(exit(benign, true, Some(FailOn::Suspicious), false), Exit::Failed);
+        assert_eq!(Tally::default().exit(Some(FailOn::Suspicious), false), Exit::Done);
+    }
 }

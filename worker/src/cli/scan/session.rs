@@ -1,13 +1,13 @@
 //! A supervisor of its own for just these URLs, until each of them has ended.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
-use super::progress::Teller;
+use super::progress::{Teller, Told};
 use crate::cli::problem::Annotate as _;
 use crate::cli::submit::USER;
 use crate::cli::{assemble, database};
@@ -21,21 +21,26 @@ use crate::supervisor::{Progress, Supervisor};
 /// How long a person waits while no scan can be started. A worker waits for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What came of the URLs, in their order.
+/// Scans that are stored and have not ended, at most: enough that no slot waits for the database, few enough that a
+/// list of any length begins at once, takes little memory, and is cancelled at once.
+const AHEAD: usize = 256;
+
+/// What came of the URLs.
 pub(in crate::cli) struct Scanned {
-    pub(in crate::cli) documents: Vec<Document>,
     /// No signal cut it short.
     pub(in crate::cli) complete: bool,
+    /// Places of those that have no result, in their order.
+    pub(in crate::cli) unfinished: Vec<usize>,
 }
 
-/// Scans the URLs. `on_end` gets each document as its scan ends; `told` says whether progress is told where
-/// nobody sits at a terminal, too.
+/// Scans the URLs. `on_end` gets the place and the document of each as its scan ends; what a signal cut short it
+/// does not get.
 pub(in crate::cli) async fn scan(
     settings: &Settings,
     urls: &[String],
     signals: &Shutdown,
-    told: bool,
-    on_end: impl FnMut(&Document) -> anyhow::Result<()>,
+    told: Told,
+    on_end: impl FnMut(usize, Document) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let store = database::open_ready(settings, OpenMode::Create).await?;
     let worker = WorkerId::fresh();
@@ -43,95 +48,153 @@ pub(in crate::cli) async fn scan(
     let (supervisor, progress) = Supervisor::start(parts).await.context("cannot start scanning")?;
 
     let (trigger, shutdown) = Trigger::pair();
-    let running = tokio::spawn(supervisor.run(shutdown));
-    let ids = store.submit(jobs(urls, &worker, settings)).await.context("cannot store the scans")?;
-    let names = ids.iter().cloned().zip(urls.iter().cloned()).collect();
-    let followed = follow(&store, progress, Teller::new(names, told), &ids, signals, on_end).await;
+    let mut running = tokio::spawn(supervisor.run(shutdown));
+    let mut session = Session {
+        store,
+        settings,
+        worker,
+        urls,
+        stored: 0,
+        open: BTreeMap::new(),
+        teller: Teller::new(told, urls.len()),
+        on_end,
+    };
+    let followed = session.follow(progress, signals).await;
     let complete = matches!(followed, Ok(true));
-    // The wish comes before the abort: what ran is then written down as cancelled while it ran, and not given back
-    // first as if nobody had touched its URL.
-    let cancelled = if complete {
-        trigger.step(Signal::Terminate);
-        Ok(())
-    } else {
-        let cancelled = cancel(&store, &ids).await;
-        trigger.abort();
+    let ending = async {
+        // The wish comes before the abort: what ran is then written down as cancelled while it ran, and not given
+        // back first as if nobody had touched its URL.
+        let cancelled = if complete { Ok(()) } else { session.cancel().await };
+        if complete {
+            trigger.step(Signal::Terminate);
+        } else {
+            trigger.abort();
+        }
+        (&mut running).await.context("the supervisor failed")?;
         cancelled
     };
-    running.await.context("the supervisor failed")?;
-    followed?;
-    cancelled?;
-    let mut documents = Vec::with_capacity(ids.len());
-    for id in &ids {
-        documents.extend(store.document(id).await.context("cannot read the results")?);
-    }
-    Ok(Scanned { documents, complete })
-}
-
-async fn cancel(store: &Store, ids: &[ScanId]) -> anyhow::Result<()> {
-    for id in ids {
-        store.request_cancel(id).await.context("cannot cancel what is left")?;
-    }
-    Ok(())
-}
-
-fn jobs(urls: &[String], worker: &WorkerId, settings: &Settings) -> Vec<NewJob> {
-    let job = |url: &String| NewJob {
-        id: ScanId::fresh(),
-        user: USER.to_owned(),
-        url: url.trim().to_owned(),
-        options: Options::default(),
-        priority: 0,
-        method: Method::Cli,
-        max_attempts: settings.retry.max_attempts,
-        reserved_for: Some(worker.clone()),
-        delay: None,
+    let ended = tokio::select! {
+        ended = ending => ended,
+        // Whoever asks twice does not wait: what is left is found by the next scan or worker.
+        () = signals.aborting() => Ok(()),
     };
-    urls.iter().map(job).collect()
+    followed?;
+    ended?;
+    Ok(Scanned { complete, unfinished: session.unfinished() })
 }
 
-/// Until every scan has ended (`true`), or a signal came.
-async fn follow(
-    store: &Store,
-    mut progress: UnboundedReceiver<Progress>,
-    mut teller: Teller,
-    ids: &[ScanId],
-    signals: &Shutdown,
-    mut on_end: impl FnMut(&Document) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
-    let mut open: BTreeSet<&ScanId> = ids.iter().collect();
-    let mut troubled: Option<(Instant, String)> = None;
-    while !open.is_empty() {
-        let give_up = troubled.as_ref().map(|(since, _)| *since + PATIENCE);
-        let step = tokio::select! {
-            () = signals.draining() => return Ok(false),
-            step = progress.recv() => step,
-            () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
-                let reason = troubled.map(|(_, reason)| reason).unwrap_or_default();
-                return Err(anyhow!(reason).context("no scan could be started"));
+/// The scans of one command.
+struct Session<'a, F> {
+    store: Store,
+    settings: &'a Settings,
+    worker: WorkerId,
+    urls: &'a [String],
+    /// So many of them are in the database.
+    stored: usize,
+    /// Stored and not ended, with their places.
+    open: BTreeMap<ScanId, usize>,
+    teller: Teller,
+    on_end: F,
+}
+
+impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
+    /// Until every scan has ended (`true`), or a signal came.
+    async fn follow(
+        &mut self,
+        mut progress: UnboundedReceiver<Progress>,
+        signals: &Shutdown,
+    ) -> anyhow::Result<bool> {
+        let mut troubled: Option<(Instant, String)> = None;
+        loop {
+            self.store_ahead().await?;
+            if self.open.is_empty() {
+                return Ok(true);
             }
-        };
-        // The supervisor is gone: what it did not finish is not finished.
-        let Some(step) = step else { return Ok(false) };
-        teller.tell(&step);
-        match &step {
-            Progress::Trouble { reason, passing: false } => {
-                return Err(anyhow!(reason.clone()).context("no scan can be started"))
-                    .hint("`safeurl doctor` tries what a scan needs");
+            let give_up = troubled.as_ref().map(|(since, _)| *since + PATIENCE);
+            let step = tokio::select! {
+                () = signals.draining() => return Ok(false),
+                step = progress.recv() => step,
+                () = self.teller.due() => {
+                    self.teller.draw();
+                    continue;
+                }
+                () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
+                    let reason = troubled.map(|(_, reason)| reason).unwrap_or_default();
+                    return Err(anyhow!(reason).context("no scan could be started"));
+                }
+            };
+            // The supervisor is gone: what it did not finish is not finished.
+            let Some(step) = step else { return Ok(false) };
+            self.teller.tell(&step);
+            match &step {
+                Progress::Trouble { reason, passing: false } => {
+                    return Err(anyhow!(reason.clone()).context("no scan can be started"))
+                        .hint("`safeurl doctor` tries what a scan needs");
+                }
+                Progress::Trouble { reason, passing: true } => {
+                    troubled.get_or_insert_with(|| (Instant::now(), reason.clone()));
+                }
+                Progress::Fetching(_) | Progress::Analyzing(_) | Progress::Queued(_) => troubled = None,
+                Progress::Ended(id, _) => {
+                    troubled = None;
+                    self.ended(id).await?;
+                }
             }
-            Progress::Trouble { reason, passing: true } => {
-                troubled.get_or_insert_with(|| (Instant::now(), reason.clone()));
-            }
-            Progress::Fetching(_) | Progress::Analyzing(_) | Progress::Queued(_) | Progress::Ended(..) => {
-                troubled = None;
-            }
-        }
-        if let Progress::Ended(id, _) = &step
-            && open.remove(id)
-            && let Some(document) = store.document(id).await.context("cannot read a result")?
-        {
-            on_end(&document)?;
         }
     }
-    Ok(true)
+
+    /// Keeps the supervisor in work.
+    async fn store_ahead(&mut self) -> anyhow::Result<()> {
+        let left = self.urls.len() - self.stored;
+        // In blocks: a transaction for each URL would be most of the work.
+        if left == 0 || self.open.len() > AHEAD / 2 {
+            return Ok(());
+        }
+        let block = left.min(AHEAD - self.open.len());
+        let jobs: Vec<_> = self.urls[self.stored..][..block].iter().map(|url| self.job(url)).collect();
+        for (place, job) in (self.stored..).zip(&jobs) {
+            self.open.insert(job.id.clone(), place);
+            self.teller.expect(job.id.clone(), job.url.clone());
+        }
+        self.store.submit(jobs).await.context("cannot store the scans")?;
+        self.stored += block;
+        Ok(())
+    }
+
+    fn job(&self, url: &str) -> NewJob {
+        NewJob {
+            id: ScanId::fresh(),
+            user: USER.to_owned(),
+            url: url.trim().to_owned(),
+            options: Options::default(),
+            priority: 0,
+            method: Method::Cli,
+            max_attempts: self.settings.retry.max_attempts,
+            reserved_for: Some(self.worker.clone()),
+            delay: None,
+        }
+    }
+
+    async fn ended(&mut self, id: &ScanId) -> anyhow::Result<()> {
+        let Some(place) = self.open.remove(id) else { return Ok(()) };
+        let Some(document) = self.store.document(id).await.context("cannot read a result")? else {
+            return Ok(());
+        };
+        let on_end = &mut self.on_end;
+        self.teller.ended(document.body.verdict.state, || on_end(place, document))
+    }
+
+    async fn cancel(&self) -> anyhow::Result<()> {
+        for id in self.open.keys() {
+            self.store.request_cancel(id).await.context("cannot cancel what is left")?;
+        }
+        Ok(())
+    }
+
+    fn unfinished(&self) -> Vec<usize> {
+        let mut places: Vec<_> = self.open.values().copied().collect();
+        places.sort_unstable();
+        places.extend(self.stored..self.urls.len());
+        places
+    }
 }

@@ -1,8 +1,13 @@
-//! Scans as a table: one row each, reasons strongest first. Pure: what it prints depends on its arguments alone.
+//! Scans as a table: what each came to, where it ended and why, and how many came to what.
+//!
+//! Owns the little that a row needs, so that thousands of documents need not be kept. Pure: what it prints depends on
+//! its arguments alone.
 
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::output::plain;
+use crate::cli::terminal::defang::Defang;
+use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, YELLOW, middle, printable, start};
+use crate::cli::terminal::{Look, WIDE};
 use crate::domain::document::Document;
 use crate::domain::state::State;
 use crate::domain::verdict::{Finding, VerdictState};
@@ -10,72 +15,228 @@ use crate::domain::verdict::{Finding, VerdictState};
 /// Reasons shown of each scan.
 const REASONS: usize = 2;
 
-/// Narrower than this nothing fits; a pipe gets [`WIDE`].
-const NARROWEST: usize = 60;
+/// A reason is a line or two; messages of servers may be much longer.
+const REASON: usize = 300;
 
-/// Width where there is no terminal.
-pub(in crate::cli) const WIDE: usize = 140;
+/// Lines that a URL or a reason may take.
+const LINES: usize = 2;
 
-const STATE: usize = 9;
-const RISK: usize = 14;
-const TIME: usize = 7;
-const GAP: &str = "  ";
+/// From here on job ids have room.
+const WITH_IDS: usize = 160;
 
-/// The table, each line ended by a newline. Colours only where a terminal shows them.
-pub(in crate::cli) fn table(documents: &[Document], width: usize, colour: bool) -> String {
-    let width = width.max(NARROWEST);
-    let free = width - STATE - RISK - TIME - 4 * GAP.len();
-    let longest = documents.iter().map(|document| printable(&document.body.task.url).chars().count()).max();
-    let url = longest.unwrap_or(3).clamp(3, free * 2 / 5);
+const VERDICT: usize = 10;
+const RISK: usize = 4;
+const STATUS: usize = 4;
+const TIME: usize = 8;
+const ID: usize = 36;
+const GAP: usize = 2;
+
+/// What the table shows of one scan.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Row {
+    url: String,
+    id: String,
+    state: State,
+    verdict: VerdictState,
+    score: u8,
+    status: Option<u16>,
+    ended: Option<String>,
+    reasons: Vec<String>,
+    time: Option<String>,
+}
+
+impl Row {
+    pub(in crate::cli) fn of(document: &Document) -> Self {
+        let body = &document.body;
+        let page = body.page.as_ref();
+        Self {
+            url: body.task.url.clone(),
+            id: document.job.id.clone(),
+            state: document.job.state,
+            verdict: body.verdict.state,
+            score: body.verdict.risk_score.get(),
+            status: page.and_then(|page| page.status),
+            ended: page.map(|page| page.url.clone()).filter(|url| *url != body.task.url),
+            reasons: reasons(document).iter().map(|reason| start(reason, REASON)).collect(),
+            time: time(document),
+        }
+    }
+
+    /// The verdict in one word; what ended without one says how.
+    fn word(&self) -> (&'static str, anstyle::Style) {
+        match self.verdict {
+            VerdictState::Malicious => ("malicious", RED.bold()),
+            VerdictState::Suspicious => ("suspicious", YELLOW),
+            VerdictState::Benign => ("benign", GREEN),
+            VerdictState::Unknown => ("unknown", NONE),
+            VerdictState::NotEvaluated => (self.state.as_str(), FAINT),
+        }
+    }
+
+    fn risk(&self) -> String {
+        if self.verdict == VerdictState::NotEvaluated { "-".to_owned() } else { self.score.to_string() }
+    }
+
+    fn defanged(&self, wanted: bool) -> Defang {
+        Defang::of(self.verdict, wanted)
+    }
+
+    fn shown_url(&self, look: Look) -> String {
+        printable(&self.defanged(look.defang).text(&self.url))
+    }
+
+    fn reason_lines(&self, look: Look, columns: usize) -> Vec<Text> {
+        let defang = self.defanged(look.defang);
+        let style = if self.verdict == VerdictState::NotEvaluated { FAINT } else { NONE };
+        let lines = self.reasons.iter().flat_map(|reason| {
+            let text = start(&printable(&defang.text(reason)), columns * LINES - LINES);
+            Text::new(style, &text).wrap(columns)
+        });
+        lines.collect()
+    }
+
+    fn ended_lines(&self, look: Look, columns: usize) -> Vec<Text> {
+        let Some(ended) = &self.ended else { return Vec::new() };
+        let url =
+            middle(&printable(&self.defanged(look.defang).text(ended)), (columns * LINES).saturating_sub(4));
+        Text::new(FAINT, "→ ").and(FAINT, &url).wrap(columns)
+    }
+}
+
+/// The table, each line ended by a newline.
+pub(in crate::cli) fn table(rows: &[Row], look: Look) -> String {
+    let mut lines = if look.width >= WIDE { columns(rows, look) } else { stacked(rows, look) };
+    lines.push(Text::default());
+    lines.extend(counts(rows).wrap(look.width));
+    let mut text = String::new();
+    for line in lines {
+        line.render(look.colour, &mut text);
+        text.push('\n');
+    }
+    text
+}
+
+/// One row a scan, its cells as high as they need.
+fn columns(rows: &[Row], look: Look) -> Vec<Text> {
+    let ids = look.width >= WITH_IDS;
+    let fixed = VERDICT + RISK + STATUS + TIME + 5 * GAP + if ids { ID + GAP } else { 0 };
+    let free = look.width - fixed;
+    let url = free * 11 / 20;
     let why = free - url;
-    let mut text = String::new();
-    let heading = line(["URL", "STATE", "RISK", "WHY", "TIME"], [url, STATE, RISK, why, TIME]);
-    push(&mut text, &heading, colour.then_some("1"));
-    for document in documents {
-        for (number, reason) in reasons(document).iter().enumerate() {
-            let cells = if number == 0 {
-                [
-                    fit(&printable(&document.body.task.url), url),
-                    document.job.state.as_str().to_owned(),
-                    risk(document),
-                    fit(reason, why),
-                    time(document),
-                ]
-            } else {
-                [String::new(), String::new(), String::new(), fit(reason, why), String::new()]
-            };
-            let cells = line(cells.each_ref().map(String::as_str), [url, STATE, RISK, why, TIME]);
-            push(&mut text, &cells, colour.then(|| shade(document)));
-        }
+    let mut widths = vec![VERDICT, RISK, STATUS, url, why, TIME];
+    let mut heading = vec!["VERDICT", "RISK", "HTTP", "URL", "WHY", "TIME"];
+    if ids {
+        widths.push(ID);
+        heading.push("JOB");
     }
-    text
+    let heading = heading.into_iter().map(|word| vec![Text::new(STRONG, word)]).collect();
+    let mut lines = beside(heading, &widths);
+    for (row, shown) in rows.iter().zip(urls(rows, look, url)) {
+        let (word, style) = row.word();
+        let mut to = shown.wrap(url);
+        to.extend(row.ended_lines(look, url));
+        let mut cells = vec![
+            vec![Text::new(style, word)],
+            vec![Text::new(style, &format!("{:>RISK$}", row.risk()))],
+            vec![status(row)],
+            to,
+            row.reason_lines(look, why),
+            vec![Text::new(FAINT, &format!("{:>TIME$}", row.time.as_deref().unwrap_or("-")))],
+        ];
+        if ids {
+            cells.push(vec![Text::new(FAINT, &start(&printable(&row.id), ID))]);
+        }
+        lines.extend(beside(cells, &widths));
+    }
+    lines
 }
 
-fn line(cells: [&str; 5], widths: [usize; 5]) -> String {
-    let mut text = String::new();
-    for (cell, width) in cells.into_iter().zip(widths) {
-        let _ = write!(text, "{cell:<width$}{GAP}");
+/// Verdict and URL on one line, status and reasons below.
+fn stacked(rows: &[Row], look: Look) -> Vec<Text> {
+    let lead = VERDICT + 1 + RISK + GAP;
+    let url = look.width.saturating_sub(lead + GAP + TIME);
+    let why = look.width.saturating_sub(lead);
+    let mut lines = Vec::new();
+    for (row, shown) in rows.iter().zip(urls(rows, look, url)) {
+        let (word, style) = row.word();
+        let answer = Text::new(style, &format!("{word:<VERDICT$} {:>RISK$}", row.risk()));
+        let time = Text::new(FAINT, &format!("{:>TIME$}", row.time.as_deref().unwrap_or("-")));
+        lines.extend(beside(vec![vec![answer], shown.wrap(url), vec![time]], &[lead - GAP, url, TIME]));
+        let mut below = row.ended_lines(look, why);
+        let number = row.status.map(|status| format!("{status}  ")).unwrap_or_default();
+        let reasons = row.reasons.join("; ");
+        let reasons = printable(&row.defanged(look.defang).text(&reasons));
+        let room = (why * LINES).saturating_sub(number.len() + LINES);
+        below.extend(Text::new(FAINT, &number).and(FAINT, &start(&reasons, room)).wrap(why));
+        lines.extend(below.into_iter().map(|text| Text::default().gap(lead).join(text)));
     }
-    text.truncate(text.trim_end().len());
-    text
+    lines
 }
 
-fn push(text: &mut String, line: &str, shade: Option<&str>) {
-    match shade {
-        Some(shade) => {
-            let _ = writeln!(text, "\x1b[{shade}m{line}\x1b[0m");
-        }
-        None => {
-            let _ = writeln!(text, "{line}");
+/// URLs cut to what fits; those that would look the same then are left whole.
+fn urls(rows: &[Row], look: Look, columns: usize) -> Vec<Text> {
+    let whole: Vec<_> = rows.iter().map(|row| row.shown_url(look)).collect();
+    let cut: Vec<_> = whole.iter().map(|url| middle(url, columns * LINES)).collect();
+    let mut meant: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (whole, cut) in whole.iter().zip(&cut) {
+        meant.entry(cut).or_default().insert(whole);
+    }
+    let told_apart = |cut: &str| meant.get(cut).is_none_or(|meant| meant.len() == 1);
+    let shown = whole.iter().zip(&cut).map(|(whole, cut)| if told_apart(cut) { cut } else { whole });
+    shown.map(|url| Text::new(NONE, url)).collect()
+}
+
+fn status(row: &Row) -> Text {
+    match row.status {
+        Some(status) => Text::new(FAINT, &format!("{status:>STATUS$}")),
+        None => Text::new(FAINT, &format!("{:>STATUS$}", "-")),
+    }
+}
+
+/// Cells of several lines side by side.
+fn beside(cells: Vec<Vec<Text>>, widths: &[usize]) -> Vec<Text> {
+    let high = cells.iter().map(Vec::len).max().unwrap_or(0);
+    let mut cells: Vec<_> = cells.into_iter().map(Vec::into_iter).collect();
+    let line = |_| {
+        let start = Text::default();
+        cells.iter_mut().zip(widths).enumerate().fold(start, |line, (n, (cell, width))| {
+            let gap = if n == 0 { 0 } else { GAP };
+            line.gap(gap).join(cell.next().unwrap_or_default().padded(*width))
+        })
+    };
+    (0..high).map(line).collect()
+}
+
+/// How many came to what, the worst first.
+fn counts(rows: &[Row]) -> Text {
+    let mut line =
+        Text::new(STRONG, &format!("{} {}", rows.len(), if rows.len() == 1 { "URL" } else { "URLs" }));
+    let mut seen: Vec<(&str, anstyle::Style, usize)> = Vec::new();
+    let mut sorted: Vec<_> = rows.iter().collect();
+    sorted.sort_by_key(|row| (std::cmp::Reverse(row.verdict), row.state.as_str()));
+    for row in sorted {
+        let (word, style) = match row.state {
+            State::Failed => ("failed", FAINT),
+            State::TimedOut => ("timed out", FAINT),
+            State::Queued | State::Fetching | State::Analyzing | State::Completed => row.word(),
+        };
+        match seen.last_mut() {
+            Some((last, _, count)) if *last == word => *count += 1,
+            _ => seen.push((word, style, 1)),
         }
     }
+    for (n, (word, style, count)) in seen.into_iter().enumerate() {
+        let lead = if n == 0 { ": " } else { ", " };
+        line = line.and(NONE, lead).and(style, &format!("{count} {word}"));
+    }
+    line
 }
 
 /// The strongest reasons; a scan without a result has one, its failure, and one that could not be judged says why
 /// it could not: what speaks against it a little is not the answer then.
-pub(in crate::cli) fn reasons(document: &Document) -> Vec<String> {
+fn reasons(document: &Document) -> Vec<String> {
     if let Some(failure) = document.job.failure.as_ref().filter(|_| document.job.state != State::Completed) {
-        return vec![printable(&format!("{}: {}", failure.class.as_str(), failure.message))];
+        return vec![format!("{}: {}", failure.class.as_str(), failure.message)];
     }
     let verdict = &document.body.verdict;
     let unknown = verdict.state == VerdictState::Unknown;
@@ -85,76 +246,16 @@ pub(in crate::cli) fn reasons(document: &Document) -> Vec<String> {
         // What keeps a page from being judged has no weight.
         findings.sort_by_key(|finding| finding.weight != 0);
     }
-    let reasons: Vec<_> = findings.iter().take(REASONS).map(|finding| printable(&finding.title)).collect();
-    if reasons.is_empty() { vec![printable(&verdict.reasoning)] } else { reasons }
-}
-
-/// The verdict with its score; a dash where nothing was judged.
-pub(in crate::cli) fn risk(document: &Document) -> String {
-    let verdict = &document.body.verdict;
-    match verdict.state {
-        VerdictState::NotEvaluated => "-".to_owned(),
-        state => format!("{} {}", state.as_str(), verdict.risk_score.get()),
-    }
+    let reasons: Vec<_> = findings.iter().take(REASONS).map(|finding| finding.title.clone()).collect();
+    if reasons.is_empty() { vec![verdict.reasoning.clone()] } else { reasons }
 }
 
 /// From claim to end.
-pub(in crate::cli) fn time(document: &Document) -> String {
-    let span = document.job.started_at.zip(document.job.finished_at);
-    span.map_or_else(
-        || "-".to_owned(),
-        |(from, to)| {
-            let millis = to.millis().saturating_sub(from.millis());
-            if millis < 10_000 { format!("{millis} ms") } else { format!("{:.1} s", millis as f64 / 1000.0) }
-        },
-    )
-}
-
-/// SGR parameters by how bad it is.
-fn shade(document: &Document) -> &'static str {
-    match document.body.verdict.state {
-        VerdictState::Malicious => "31",
-        VerdictState::Suspicious => "33",
-        VerdictState::Benign => "32",
-        VerdictState::Unknown | VerdictState::NotEvaluated => "2",
-    }
-}
-
-/// Hostile text on one line of a terminal.
-pub(in crate::cli) fn printable(text: &str) -> String {
-    plain(&text.replace(['\n', '\t'], " ")).into_owned()
-}
-
-/// Cut to a width, with an ellipsis in the place of what is missing.
-fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+pub(super) fn time(document: &Document) -> Option<String> {
+    let (from, to) = document.job.started_at.zip(document.job.finished_at)?;
+    let millis = to.millis().saturating_sub(from.millis());
+    Some(if millis < 10_000 { format!("{millis} ms") } else { format!("{:.1} s", millis as f64 / 1000.0) })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::sample;
-    use super::*;
-
-    #[test]
-    fn what_could_not_be_judged_says_first_why_not() {
-        let expected = ["The content was cut short", "An unusual port"];
-        assert_eq!(reasons(&sample::judged(VerdictState::Unknown)), expected);
-        assert_eq!(reasons(&sample::judged(VerdictState::Suspicious)), ["An unusual port"]);
-    }
-
-    #[test]
-    fn terminal_escapes_of_a_page_are_shown_and_not_obeyed() {
-        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd"), "a\\u{1b}[31mb\\u{202e}c d");
-    }
-
-    #[test]
-    fn text_is_cut_at_characters() {
-        assert_eq!(fit("grün", 4), "grün");
-        assert_eq!(fit("grünlich", 4), "grü…");
-    }
-}
+mod tests;
