@@ -10,13 +10,12 @@ use super::exit::Exit;
 use super::output::Output;
 use super::scan::progress::Told;
 use super::scan::table::{Row as TableRow, table};
-use super::scan::{Scanned, scan};
+use super::scan::{Scanned, scan, start_log, told};
 use super::settings::SettingsArgs;
 use super::terminal::LookArgs;
 use crate::config::{Level, Log, Settings};
 use crate::domain::document::Document;
 use crate::shutdown::Signals;
-use crate::telemetry;
 
 /// Scan a small site on loopback that shows each way a scan can end, offline, and check every end
 #[derive(Debug, clap::Args)]
@@ -39,7 +38,8 @@ pub async fn run(mut args: Args) -> anyhow::Result<Exit> {
     args.settings.timeout.get_or_insert_with(|| "5s".to_owned());
     let (mut settings, _) = args.settings.load()?;
     settings.log = Log { level: Level::Warn, ..settings.log };
-    telemetry::init(&settings.log).context("cannot set up log lines")?;
+    let told = told(args.look.color, Told::Lines);
+    start_log(&settings.log, &told)?;
     let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
 
     let listen = Ipv4Addr::LOCALHOST;
@@ -51,7 +51,7 @@ pub async fn run(mut args: Args) -> anyhow::Result<Exit> {
         documents[place] = Some(document);
         Ok(())
     };
-    let Scanned { complete, .. } = scan(&settings, &urls, &signals, Told::Lines, keep).await?;
+    let Scanned { complete, .. } = scan(&settings, &urls, &signals, told, keep).await?;
     let documents: Vec<_> = documents.into_iter().flatten().collect();
     if let (false, Some(signal)) = (complete, signals.signal()) {
         return Ok(Exit::Aborted(signal));

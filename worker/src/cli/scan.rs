@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::settings::SettingsArgs;
 use super::terminal::LookArgs;
 pub(super) use report::report;
-pub(super) use run::show_json;
+pub(super) use run::{show_json, start_log, told};
 pub(super) use session::{Scanned, scan};
 
 /// The part of the help that scripts rely on.

@@ -22,7 +22,7 @@ const NARROWEST: usize = 40;
 const WIDEST: usize = 240;
 
 /// From here on columns stand side by side.
-pub(super) const WIDE: usize = 100;
+const WIDE: usize = 100;
 
 /// How results are shown.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -12,7 +12,7 @@ use crate::cli::csv;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, plain};
 use crate::cli::terminal::screen::Screen;
-use crate::cli::terminal::{Look, can_draw, colours_on_stderr};
+use crate::cli::terminal::{Look, When, can_draw, colours_on_stderr};
 use crate::config::{Level, Log, Origin, Origins, Settings};
 use crate::domain::document::{Document, Summary};
 use crate::domain::state::State;
@@ -29,12 +29,9 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     if input.doubles > 0 && !args.quiet {
         eprintln!("note: each URL is scanned once; left out as repeated: {}", input.doubles);
     }
-    let screen = (!args.quiet && can_draw()).then(Screen::stderr);
-    start_log(&settings, &origins, screen.as_ref()).context("cannot set up log lines")?;
-    let told = match screen {
-        Some(screen) => Told::Drawn { screen, colour: colours_on_stderr(args.look.color) },
-        None => Told::Nowhere,
-    };
+    let log = quiet(&settings, &origins);
+    let told = if args.quiet { Told::Nowhere } else { told(args.look.color, Told::Nowhere) };
+    start_log(&log, &told)?;
     let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
     let mut printer = Printer::new(args, input.urls.len())?;
     let each = |place, document| printer.take(place, document);
@@ -48,18 +45,31 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// A person sees progress and results; log lines below a warning are for who asks for them.
-fn start_log(
-    settings: &Settings,
-    origins: &Origins,
-    screen: Option<&Screen>,
-) -> Result<(), impl std::error::Error + Send + Sync + use<>> {
+fn quiet(settings: &Settings, origins: &Origins) -> Log {
     let asked = origins.iter().any(|shown| shown.key == "log.level" && shown.origin != Origin::Default);
     let level = if asked { settings.log.level } else { Level::Warn };
-    let log = Log { level, ..settings.log.clone() };
-    match screen.cloned() {
-        Some(screen) => telemetry::init_on(&log, move || screen.clone()),
-        None => telemetry::init(&log),
+    Log { level, ..settings.log.clone() }
+}
+
+/// Progress is drawn where that can be.
+pub(in crate::cli) fn told(colour: When, elsewhere: Told) -> Told {
+    if can_draw() {
+        Told::Drawn { screen: Screen::stderr(), colour: colours_on_stderr(colour) }
+    } else {
+        elsewhere
     }
+}
+
+/// Log lines stand above what is drawn.
+pub(in crate::cli) fn start_log(log: &Log, told: &Told) -> anyhow::Result<()> {
+    let started = match told {
+        Told::Drawn { screen, .. } => {
+            let screen = screen.clone();
+            telemetry::init_on(log, move || screen.clone())
+        }
+        Told::Nowhere | Told::Lines => telemetry::init(log),
+    };
+    started.context("cannot set up log lines")
 }
 
 fn name_cancelled(urls: &[String], unfinished: &[usize]) {

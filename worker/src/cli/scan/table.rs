@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cli::terminal::Look;
 use crate::cli::terminal::defang::Defang;
 use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, YELLOW, middle, printable, start};
-use crate::cli::terminal::{Look, WIDE};
 use crate::domain::document::Document;
 use crate::domain::state::State;
 use crate::domain::verdict::{Finding, VerdictState};
@@ -20,6 +20,9 @@ const REASON: usize = 300;
 
 /// Lines that a URL or a reason may take.
 const LINES: usize = 2;
+
+/// From here on rows stand in columns: narrower ones would break most URLs.
+const IN_COLUMNS: usize = 120;
 
 /// From here on job ids have room.
 const WITH_IDS: usize = 160;
@@ -105,7 +108,7 @@ impl Row {
 
 /// The table, each line ended by a newline.
 pub(in crate::cli) fn table(rows: &[Row], look: Look) -> String {
-    let mut lines = if look.width >= WIDE { columns(rows, look) } else { stacked(rows, look) };
+    let mut lines = if look.width >= IN_COLUMNS { columns(rows, look) } else { stacked(rows, look) };
     lines.push(Text::default());
     lines.extend(counts(rows).wrap(look.width));
     let mut text = String::new();

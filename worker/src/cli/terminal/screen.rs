@@ -82,8 +82,9 @@ impl<W: Write> Drawn<W> {
     /// What takes the lines away. A terminal that has become narrower has broken them into more rows.
     fn erasing(&self) -> String {
         let rows: usize = self.lines.iter().map(|width| width.div_ceil(self.columns).max(1)).sum();
-        // To the first column, up, and everything from there on.
-        if rows == 0 { String::new() } else { format!("\r\u{1b}[{rows}A\u{1b}[J") }
+        // Line by line: some terminals keep what an erased screen showed in their history. The row below the lines
+        // may hold the `^C` that the terminal itself has put there.
+        if rows == 0 { String::new() } else { format!("\r\u{1b}[2K{}", "\u{1b}[1A\u{1b}[2K".repeat(rows)) }
     }
 
     fn clear(&mut self) {
@@ -119,6 +120,9 @@ mod tests {
     use super::super::text::NONE;
     use super::*;
 
+    const UP: &str = "\u{1b}[1A";
+    const ERASE: &str = "\u{1b}[2K";
+
     fn lines(texts: &[&str]) -> Vec<Text> {
         texts.iter().map(|text| Text::new(NONE, text)).collect()
     }
@@ -133,9 +137,9 @@ mod tests {
         screen.draw(&lines(&["one", "two"]), 80, false);
         assert_eq!(written(&screen), "one\ntwo\n");
         screen.draw(&lines(&["three"]), 80, false);
-        assert_eq!(written(&screen), "\r\u{1b}[2A\u{1b}[Jthree\n");
+        assert_eq!(written(&screen), format!("\r{ERASE}{UP}{ERASE}{UP}{ERASE}three\n"));
         screen.clear();
-        assert_eq!(written(&screen), "\r\u{1b}[1A\u{1b}[J");
+        assert_eq!(written(&screen), format!("\r{ERASE}{UP}{ERASE}"));
         screen.clear();
         assert_eq!(written(&screen), "");
     }
@@ -146,7 +150,7 @@ mod tests {
         screen.draw(&lines(&["0123456789", ""]), 80, false);
         written(&screen);
         screen.draw(&[], 4, false);
-        assert_eq!(written(&screen), "\r\u{1b}[4A\u{1b}[J");
+        assert_eq!(written(&screen), format!("\r{ERASE}{}", format!("{UP}{ERASE}").repeat(4)));
     }
 
     #[test]
@@ -155,6 +159,6 @@ mod tests {
         screen.draw(&lines(&["running"]), 80, false);
         screen.write_all(b"WARN something\n").expect("memory takes it");
         screen.draw(&lines(&["running"]), 80, false);
-        assert_eq!(written(&screen), "running\n\r\u{1b}[1A\u{1b}[JWARN something\nrunning\n");
+        assert_eq!(written(&screen), format!("running\n\r{ERASE}{UP}{ERASE}WARN something\nrunning\n"));
     }
 }
