@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test test-corpora lint compiler engine url corpora
+.PHONY: help demo build stage image scan test test-corpora lint pictures compiler engine url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -44,6 +44,10 @@ test: engine stage ## Run all tests against a real engine and a real database
 	@$(SUPPORT)/ensure-tools.sh nextest
 	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher
 	cargo test --locked --workspace --doc --quiet
+
+pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
+	@$(SUPPORT)/ensure-tools.sh nextest
+	UPDATE_PICTURES=1 cargo nextest run --locked -p safeurl --features embed-fetcher -E 'binary(pictures)'
 
 corpora:
 	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }

@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anstyle_svg::Term;
+use anstyle_svg::{Term, WIN10_CONSOLE};
 use regex::Regex;
 use serde_json::Value;
 
@@ -94,8 +94,10 @@ fn settled(text: &str) -> String {
         });
         replaced.into_owned()
     };
-    let text = replace(text, r" *\d+ ms", |found| format!("{:>width$}", "40 ms", width = found.len()));
-    let text = replace(&text, r" *\d+\.\d MB at its peak", |_| " 4.0 MB at its peak".to_owned());
+    // A cell of the table is as wide as its column; elsewhere a time is as long as it is.
+    let text = replace(text, r"\[2m +\d+ ms", |_| "[2m   40 ms".to_owned());
+    let text = replace(&text, r"\b\d+ ms", |_| "40 ms".to_owned());
+    let text = replace(&text, r"\d+\.\d MB at its peak", |_| "4.0 MB at its peak".to_owned());
     let text =
         replace(&text, r"\d+(\.\d)? k?B in, \d+(\.\d)? k?B out", |_| "2.0 kB in, 200 B out".to_owned());
     let text = same_width(&text, r":(\d{5})\b", '8');
@@ -112,7 +114,7 @@ fn replace(text: &str, pattern: &str, with: impl Fn(&str) -> String) -> String {
 
 /// Compares with the picture in the repository, or writes it where that is asked for.
 fn is_as_drawn(name: &str, text: &str) {
-    let svg = Term::new().render_svg(&settled(text));
+    let svg = Term::new().palette(WIN10_CONSOLE).render_svg(&settled(text));
     let path = pictures().join(name);
     if std::env::var_os("UPDATE_PICTURES").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(pictures()).expect("the folder of the pictures");

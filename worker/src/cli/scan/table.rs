@@ -99,10 +99,12 @@ impl Row {
     }
 
     fn ended_lines(&self, look: Look, columns: usize) -> Vec<Text> {
+        const ARROW: &str = "→ ";
         let Some(ended) = &self.ended else { return Vec::new() };
-        let url =
-            middle(&printable(&self.defanged(look.defang).text(ended)), (columns * LINES).saturating_sub(4));
-        Text::new(FAINT, "→ ").and(FAINT, &url).wrap(columns)
+        let room = columns.saturating_sub(GAP);
+        let url = middle(&printable(&self.defanged(look.defang).text(ended)), room * LINES);
+        let lines = Text::new(FAINT, &url).wrap(room).into_iter().enumerate();
+        lines.map(|(n, line)| Text::new(FAINT, if n == 0 { ARROW } else { "  " }).join(line)).collect()
     }
 }
 

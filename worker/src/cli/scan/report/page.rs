@@ -105,7 +105,10 @@ fn wants(section: &mut Section, form: &Form, defang: Defang) {
     let action = Text::new(NONE, &defang.text(&form.action));
     section.row(Text::new(FAINT, &form.method), action, marks);
     let mut fields = Text::default();
-    for (n, input) in form.inputs.iter().take(IN_A_ROW).enumerate() {
+    // What is pressed is not what is asked for.
+    let pressed = ["button", "submit", "reset", "image"];
+    let asked: Vec<_> = form.inputs.iter().filter(|input| !pressed.contains(&input.kind.as_str())).collect();
+    for (n, input) in asked.iter().take(IN_A_ROW).enumerate() {
         let name = if input.name.is_empty() { "(no name)" } else { &input.name };
         let style = if input.kind == "password" { YELLOW } else { FAINT };
         let comma = if n == 0 { "" } else { ", " };
@@ -114,7 +117,7 @@ fn wants(section: &mut Section, form: &Form, defang: Defang) {
     if !fields.is_empty() {
         section.more(fields);
     }
-    section.left_out(form.inputs.len().saturating_sub(IN_A_ROW));
+    section.left_out(asked.len().saturating_sub(IN_A_ROW));
     for input in form.inputs.iter().filter(|input| input.form_action.is_some()).take(IN_A_ROW) {
         let to = input.form_action.as_deref().unwrap_or_default();
         section.more(Text::new(YELLOW, &format!("{} sends it to {}", input.name, defang.text(to))));
