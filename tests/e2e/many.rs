@@ -16,7 +16,7 @@ fn scan(stage: &Stage, args: &[&str]) -> Command {
 
 #[test]
 fn lists_are_read_from_files_and_stdin_each_url_once_and_a_bad_line_is_named() {
-    let site = Site::start(|path| article(path));
+    let site = Site::start(article);
     let stage = Stage::new();
     let list = stage.dir.join("list.txt");
     let text = format!("\u{feff}{}\r\n\r\n# {}\r\nftp://b.test/\r\n", site.url("/a"), site.url("/comment"));

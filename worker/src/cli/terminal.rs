@@ -2,7 +2,7 @@
 //!
 //! Owns the decisions (colour, width, whether dangerous URLs are made harmless), text that knows its width, and the
 //! one place that draws over its own lines. What is shown is the business of the commands. Everything but
-//! [`screen`] is pure: what comes out depends on the arguments alone.
+//! `screen` is pure: what comes out depends on the arguments alone.
 
 pub(super) mod defang;
 pub(super) mod layout;

@@ -126,10 +126,10 @@ fn columns(rows: &[Row], look: Look) -> Vec<Text> {
     let ids = look.width >= WITH_IDS;
     let fixed = VERDICT + RISK + STATUS + TIME + 5 * GAP + if ids { ID + GAP } else { 0 };
     let free = look.width - fixed;
-    let url = free * 11 / 20;
+    let url = free * 4 / 7;
     let why = free - url;
     let mut widths = vec![VERDICT, RISK, STATUS, url, why, TIME];
-    let mut heading = vec!["VERDICT", "RISK", "HTTP", "URL", "WHY", "TIME"];
+    let mut heading = vec!["VERDICT", "RISK", "HTTP", "URL", "WHY", "    TIME"];
     if ids {
         widths.push(ID);
         heading.push("JOB");
