@@ -65,6 +65,7 @@ const FOREIGN: &[(&str, Home)] = &[
     ("strsim", Home::Only(&["config"])),
     ("humantime", Home::Only(&["config"])),
     ("tracing_subscriber", Home::Only(&["telemetry"])),
+    ("base64", Home::Only(&[])),
     ("clap", Home::Only(&[])),
     ("csv", Home::Only(&[])),
     ("anstyle", Home::Only(&[])),

@@ -6,12 +6,16 @@ mod endings;
 mod ends;
 #[path = "supervisor/engine.rs"]
 mod engine;
+#[path = "supervisor/evidence.rs"]
+mod evidence;
 #[path = "supervisor/fake.rs"]
 mod fake;
 #[path = "supervisor/gateway.rs"]
 mod gateway;
 #[path = "supervisor/leases.rs"]
 mod leases;
+#[path = "supervisor/robots.rs"]
+mod robots;
 #[path = "supervisor/slots.rs"]
 mod slots;
 #[path = "supervisor/stage.rs"]

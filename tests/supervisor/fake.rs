@@ -10,7 +10,7 @@ use safeurl::domain::scan::Job;
 use safeurl::domain::state::State;
 use safeurl::sandbox::{EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Waiting};
 use safeurl::store::{JobFilter, Store};
-use safeurl_protocol::{Exchange, Report, SCHEMA, Timings, Usage};
+use safeurl_protocol::{Exchange, Invocation, Report, SCHEMA, Timings, Usage};
 use tokio::sync::{Semaphore, watch};
 
 /// Holds whoever waits at it until it is opened.
@@ -54,6 +54,8 @@ pub(crate) enum Work {
     Ends(Outcome),
     /// Reports for another attempt than its own.
     ReportsForAnother,
+    /// Reports this about its attempt.
+    Says(fn(&str) -> Report),
     /// Reports when the gate opens.
     At(Gate),
     Panics,
@@ -89,6 +91,7 @@ struct Container {
 struct Inside {
     containers: BTreeMap<String, Container>,
     calls: Vec<Call>,
+    invocations: Vec<Invocation>,
     violations: Vec<String>,
     creations: VecDeque<Creation>,
     beginnings: VecDeque<Beginning>,
@@ -151,6 +154,11 @@ impl Fake {
     /// The containers for which this was asked, in order.
     pub(crate) fn asked(&self, op: Op) -> Vec<String> {
         self.calls().into_iter().filter(|call| call.op == op).map(|call| call.container).collect()
+    }
+
+    /// What containers were given.
+    pub(crate) fn invocations(&self) -> Vec<Invocation> {
+        self.inside().invocations.clone()
     }
 
     /// What was wrong in the database when the engine was asked.
@@ -357,7 +365,7 @@ impl Waiting for FakeWaiting {
 
     async fn run(
         self,
-        _invocation: &str,
+        invocation: &str,
         attempt: &str,
         _timeout: Duration,
         cancel: impl Future<Output = ()> + Send,
@@ -368,6 +376,7 @@ impl Waiting for FakeWaiting {
             self.fake.violated(format!("{} got a job without a row: {holder:?}", self.id));
             return ended(held, Outcome::NoJob);
         };
+        self.fake.inside().invocations.push(serde_json::from_str(invocation).expect("an invocation"));
         self.fake.note(Op::HandOver, &self.id);
         let work = self.fake.inside().works.pop_front();
         let killed = async {
@@ -376,6 +385,7 @@ impl Waiting for FakeWaiting {
         };
         let outcome = match work {
             None => Outcome::Reported(report(attempt)),
+            Some(Work::Says(report)) => Outcome::Reported(bytes(&report(attempt))),
             Some(Work::Ends(outcome)) => outcome,
             Some(Work::ReportsForAnother) => Outcome::Reported(report("another/1")),
             Some(Work::Panics) => panic!("the test wants a panic in an attempt"),
@@ -426,8 +436,16 @@ fn ended(mut held: Held, outcome: Outcome) -> Ran {
     Ran { outcome, stderr_tail: "the last words".to_owned(), run_ms: 7, exit_code: Some(0) }
 }
 
-/// What a fetcher says of a page without a body.
 fn report(attempt: &str) -> Vec<u8> {
+    bytes(&plain_report(attempt))
+}
+
+fn bytes(report: &Report) -> Vec<u8> {
+    serde_json::to_vec(report).expect("plain values")
+}
+
+/// What a fetcher says of a page without a body.
+pub(crate) fn plain_report(attempt: &str) -> Report {
     let exchange = Exchange {
         url: "http://example.test/".to_owned(),
         method: "GET".to_owned(),
@@ -446,7 +464,7 @@ fn report(attempt: &str) -> Vec<u8> {
         tls: None,
         robots: None,
     };
-    let report = Report {
+    Report {
         schema: SCHEMA,
         attempt: attempt.to_owned(),
         requests: vec![exchange],
@@ -455,8 +473,7 @@ fn report(attempt: &str) -> Vec<u8> {
         usage: Usage::default(),
         side: Vec::new(),
         body: None,
-    };
-    serde_json::to_vec(&report).expect("plain values")
+    }
 }
 
 fn unavailable(operation: &'static str) -> SandboxError {

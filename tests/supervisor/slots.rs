@@ -80,6 +80,7 @@ async fn who_watches_hears_where_a_scan_has_come_to() {
         let (Progress::Fetching(of)
         | Progress::Analyzing(of)
         | Progress::Queued(of)
+        | Progress::Reported(of, _)
         | Progress::Ended(of, _)) = &step
         else {
             panic!("{step:?}");

@@ -79,11 +79,15 @@ impl Stage {
     }
 
     pub(crate) async fn submit_url(&self, url: &str) -> ScanId {
+        self.submit_with(url, Options::default()).await
+    }
+
+    pub(crate) async fn submit_with(&self, url: &str, options: Options) -> ScanId {
         let job = NewJob {
             id: ScanId::fresh(),
             user: "local".to_owned(),
             url: url.to_owned(),
-            options: Options::default(),
+            options,
             priority: 0,
             method: Method::Cli,
             max_attempts: 3,
@@ -117,6 +121,12 @@ impl Stage {
              UPDATE scan_jobs SET lease_until = lease_until - 3600000 WHERE lease_owner = '{worker}'"
         ))
         .await;
+    }
+
+    /// Every byte of the database, its log included.
+    pub(crate) fn stored_bytes(&self) -> Vec<u8> {
+        let files = ["scans.db", "scans.db-wal"].map(|name| std::fs::read(self.dir.join(name)));
+        files.into_iter().flatten().flatten().collect()
     }
 
     /// Runs statements as another program would.

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::output::Output;
 use super::scan::progress::Told;
 use super::scan::table::{Row as TableRow, table};
-use super::scan::{Scanned, scan, start_log, told};
+use super::scan::{Scanned, Wishes, scan, start_log, told};
 use super::settings::SettingsArgs;
 use super::terminal::LookArgs;
 use crate::config::{Level, Log, Settings};
@@ -51,7 +51,7 @@ pub async fn run(mut args: Args) -> anyhow::Result<Exit> {
         documents[place] = Some(document);
         Ok(())
     };
-    let Scanned { complete, .. } = scan(&settings, &urls, &signals, told, keep).await?;
+    let Scanned { complete, .. } = scan(&settings, &urls, Wishes::default(), &signals, told, keep).await?;
     let documents: Vec<_> = documents.into_iter().flatten().collect();
     if let (false, Some(signal)) = (complete, signals.signal()) {
         return Ok(Exit::Aborted(signal));

@@ -1,5 +1,6 @@
 //! `safeurl scan`: from URLs to judged, stored results, here and now.
 
+mod evidence;
 mod input;
 pub(super) mod progress;
 mod report;
@@ -12,11 +13,11 @@ pub(super) mod table;
 use std::path::PathBuf;
 
 use super::exit::Exit;
-use super::settings::SettingsArgs;
+use super::settings::{JobArgs, SettingsArgs};
 use super::terminal::LookArgs;
 pub(super) use report::report;
 pub(super) use run::{show_json, start_log, told};
-pub(super) use session::{Scanned, scan};
+pub(super) use session::{Scanned, Wishes, scan};
 
 /// The part of the help that scripts rely on.
 pub(super) const COLUMNS_HELP: &str = "\
@@ -37,6 +38,7 @@ Exit codes:
 Examples:
   safeurl scan https://example.com/
   safeurl scan --json --view summary hxxp://suspicious[.]example/login
+  safeurl scan --evidence ./evidence --tag case-17 http://suspicious.example/
   safeurl scan --fail-on suspicious --timeout 10s URL && open URL
   safeurl scan --file urls.txt --csv > urls.csv
   grep -o 'http[^ ]*' mail.txt | safeurl scan -
@@ -75,6 +77,14 @@ pub struct Args {
     /// End with 3 when a URL is at least this bad
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub fail_on: Option<FailOn>,
+
+    /// Keep what was fetched and seen: a folder for each scan below this one, with the page's bytes in body.bin, the
+    /// headers, the fetcher's report and the document
+    #[arg(long, value_name = "DIR")]
+    pub evidence: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub job: JobArgs,
 
     /// No progress; results and errors only
     #[arg(long, short)]

@@ -43,6 +43,28 @@ impl Ending {
     }
 }
 
+impl Ending {
+    /// Takes what was fetched out of the report. Nothing that is judged, stored or logged gets to see it.
+    pub(super) fn take_body(&mut self) -> Option<String> {
+        self.report_mut().and_then(|report| report.body.take())
+    }
+
+    /// The report, where there is one.
+    pub(super) fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Report(report) | Self::Failure { report: Some(report), .. } => Some(report),
+            Self::Failure { report: None, .. } | Self::Cancelled | Self::Aborted => None,
+        }
+    }
+
+    fn report_mut(&mut self) -> Option<&mut Report> {
+        match self {
+            Self::Report(report) | Self::Failure { report: Some(report), .. } => Some(report),
+            Self::Failure { report: None, .. } | Self::Cancelled | Self::Aborted => None,
+        }
+    }
+}
+
 /// How the egress of the attempt was watched.
 #[derive(Debug, Clone, Copy)]
 pub enum Watched<'a> {

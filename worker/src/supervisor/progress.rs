@@ -1,12 +1,15 @@
 //! What the supervisor tells: attempts to its loop, and the loop to whoever watches.
 
+use std::sync::Arc;
+
+use safeurl_protocol::Report;
 use tokio::sync::mpsc;
 
 use crate::domain::scan::ScanId;
 use crate::domain::state::State;
 
 /// Where a scan has come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
     /// A container works on it.
     Fetching(ScanId),
@@ -14,6 +17,9 @@ pub enum Progress {
     Analyzing(ScanId),
     /// It waits again.
     Queued(ScanId),
+    /// What its container said, whole, body included; told only where evidence is kept, right before
+    /// [`Progress::Ended`], and not for a scan whose container said nothing that counts.
+    Reported(ScanId, Arc<Report>),
     /// It ended.
     Ended(ScanId, State),
     /// No scan can be started.

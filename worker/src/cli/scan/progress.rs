@@ -137,8 +137,8 @@ impl Running {
                 self.active.remove(id);
                 return Some((url, state.as_str()));
             }
-            // The log tells of it, or the error that follows.
-            Progress::Trouble { .. } => return None,
+            // The log tells of trouble, or the error that follows; a report is for who keeps it.
+            Progress::Trouble { .. } | Progress::Reported(..) => return None,
         };
         let url = self.urls.get(id)?.clone();
         self.active.entry(id.clone()).or_insert((what, now)).0 = what;

@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 
+use super::evidence::Keeper;
 use super::input::Input;
 use super::progress::Told;
 use super::report::report;
-use super::session::{Scanned, scan};
+use super::session::{Scanned, Wishes, scan};
 use super::table::{Row, table};
 use super::{Args, FailOn, View};
 use crate::cli::csv;
@@ -32,15 +33,21 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let log = quiet(&settings, &origins);
     let told = if args.quiet { Told::Nowhere } else { told(args.look.color, Told::Nowhere) };
     start_log(&log, &told)?;
+    let mut keeper = args.evidence.as_deref().map(Keeper::open).transpose()?;
     let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
     let mut printer = Printer::new(args, input.urls.len())?;
     let each = |place, document| printer.take(place, document);
-    let Scanned { complete, unfinished } = scan(&settings, &input.urls, &signals, told, each).await?;
+    let wishes = Wishes { options: args.job.options(), keeper: keeper.as_mut() };
+    let Scanned { complete, unfinished } = scan(&settings, &input.urls, wishes, &signals, told, each).await?;
     printer.finish()?;
     name_cancelled(&input.urls, &unfinished);
+    let kept = keeper.is_none_or(Keeper::finish);
     Ok(match signals.signal() {
         Some(signal) if !complete => Exit::Aborted(signal),
-        _ => printer.tally.exit(args.fail_on, input.bad > 0),
+        _ => match printer.tally.exit(args.fail_on, input.bad > 0) {
+            Exit::Done if !kept => Exit::Failed,
+            exit => exit,
+        },
     })
 }
 

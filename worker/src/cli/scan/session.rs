@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
+use super::evidence::Keeper;
 use super::progress::{Teller, Told};
 use crate::cli::problem::Annotate as _;
 use crate::cli::submit::USER;
@@ -33,18 +34,28 @@ pub(in crate::cli) struct Scanned {
     pub(in crate::cli) unfinished: Vec<usize>,
 }
 
+/// What all scans of one command have in common.
+#[derive(Default)]
+pub(in crate::cli) struct Wishes<'a> {
+    pub(in crate::cli) options: Options,
+    /// Writes down what is to be kept of each.
+    pub(in crate::cli) keeper: Option<&'a mut Keeper>,
+}
+
 /// Scans the URLs. `on_end` gets the place and the document of each as its scan ends; what a signal cut short it
 /// does not get.
 pub(in crate::cli) async fn scan(
     settings: &Settings,
     urls: &[String],
+    wishes: Wishes<'_>,
     signals: &Shutdown,
     told: Told,
     on_end: impl FnMut(usize, Document) -> anyhow::Result<()>,
 ) -> anyhow::Result<Scanned> {
     let store = database::open_ready(settings, OpenMode::Create).await?;
     let worker = WorkerId::fresh();
-    let parts = assemble::parts(settings, store.clone(), worker.clone(), true).await?;
+    let mut parts = assemble::parts(settings, store.clone(), worker.clone(), true).await?;
+    parts.config.evidence = wishes.keeper.is_some();
     let (supervisor, progress) = Supervisor::start(parts).await.context("cannot start scanning")?;
 
     let (trigger, shutdown) = Trigger::pair();
@@ -54,6 +65,7 @@ pub(in crate::cli) async fn scan(
         settings,
         worker,
         urls,
+        wishes,
         stored: 0,
         open: BTreeMap::new(),
         teller: Teller::new(told, urls.len()),
@@ -89,6 +101,7 @@ struct Session<'a, F> {
     settings: &'a Settings,
     worker: WorkerId,
     urls: &'a [String],
+    wishes: Wishes<'a>,
     /// So many of them are in the database.
     stored: usize,
     /// Stored and not ended, with their places.
@@ -135,6 +148,12 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
                     troubled.get_or_insert_with(|| (Instant::now(), reason.clone()));
                 }
                 Progress::Fetching(_) | Progress::Analyzing(_) | Progress::Queued(_) => troubled = None,
+                Progress::Reported(id, report) => {
+                    troubled = None;
+                    if let Some(keeper) = &mut self.wishes.keeper {
+                        keeper.take(id, report);
+                    }
+                }
                 Progress::Ended(id, _) => {
                     troubled = None;
                     self.ended(id).await?;
@@ -166,7 +185,7 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
             id: ScanId::fresh(),
             user: USER.to_owned(),
             url: url.trim().to_owned(),
-            options: Options::default(),
+            options: self.wishes.options.clone(),
             priority: 0,
             method: Method::Cli,
             max_attempts: self.settings.retry.max_attempts,
@@ -180,6 +199,9 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
         let Some(document) = self.store.document(id).await.context("cannot read a result")? else {
             return Ok(());
         };
+        if let Some(keeper) = &mut self.wishes.keeper {
+            keeper.keep(place, id, &document);
+        }
         let on_end = &mut self.on_end;
         self.teller.ended(document.body.verdict.state, || on_end(place, document))
     }

@@ -10,6 +10,7 @@ mod start;
 use std::sync::Arc;
 use std::time::Duration;
 
+use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -99,6 +100,8 @@ struct Work {
     ledger: Ledger,
     ending: Option<Ending>,
     verdict: Option<Verdict>,
+    /// The report with the body, where evidence is kept.
+    whole: Option<Arc<Report>>,
 }
 
 /// What an effect leads to: the next one of the list, or a new list.
@@ -234,6 +237,11 @@ impl<S: Sandbox> Runner<S> {
             Network::Bridge => Watched::Bridge,
         };
         let mut ending = decide(outcome, &work.job.attempt_name(), watched);
+        // A body nobody asked for is dropped as well.
+        let body = ending.take_body();
+        if self.shared.config.evidence {
+            work.whole = ending.report().map(|report| Arc::new(Report { body, ..report.clone() }));
+        }
         match *self.orders.borrow() {
             Order::LeaseLost => return Some(Known::LeaseLost),
             Order::Abort if !matches!(ending, Ending::Report(_)) => ending = Ending::Aborted,

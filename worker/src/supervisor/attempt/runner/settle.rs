@@ -100,11 +100,14 @@ impl<S: Sandbox> Runner<S> {
         match settle_until_answered(&self.shared, &self.orders, lease, transition, rows).await {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
-                self.shared.progress(if to.is_final() {
-                    Progress::Ended(work.job.id.clone(), to)
+                if to.is_final() {
+                    if let Some(whole) = work.whole.take() {
+                        self.shared.progress(Progress::Reported(work.job.id.clone(), whole));
+                    }
+                    self.shared.progress(Progress::Ended(work.job.id.clone(), to));
                 } else {
-                    Progress::Queued(work.job.id.clone())
-                });
+                    self.shared.progress(Progress::Queued(work.job.id.clone()));
+                }
                 None
             }
             Settled::Cancelled(lease) => {

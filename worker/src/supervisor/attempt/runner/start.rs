@@ -154,6 +154,7 @@ impl<S: Sandbox> Runner<S> {
                     ledger: Ledger::default(),
                     ending: None,
                     verdict: None,
+                    whole: None,
                 };
                 self.work = Some(work);
                 Taken::Work
