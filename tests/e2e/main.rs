@@ -6,9 +6,11 @@
 mod bad_input;
 mod cancel;
 mod demo;
+mod evidence;
 mod image;
 mod leftovers;
 mod many;
+mod robots;
 mod scan;
 mod shutdown;
 mod site;
