@@ -3,8 +3,8 @@
 //! Kept: IPv6 first and families taking turns (section 4, first family count 1), addresses without a route last
 //! (RFC 6724 section 5 rule 1), attempts that start one after the other and run side by side (section 5), the next
 //! one at once when one fails. Not kept, on purpose: no address is dialled before the whole answer was checked, so
-//! there is no dialling while the other family is still being asked (section 3), and nothing is remembered of earlier
-//! races. Who wins is the only one that sees a byte; the others are closed.
+//! the resolver waits for both families (half a second for the later one, not the 50 ms of section 3), and nothing is
+//! remembered of earlier races. Who wins is the only one that sees a byte; the others are closed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
