@@ -73,6 +73,32 @@ fn base64_of(text: &str) -> String {
 }
 
 #[test]
+fn a_body_that_does_not_fit_the_report_is_kept_in_part_and_the_folder_says_so() {
+    let whole: String = (0..60_000).map(|n| format!("line {n:05}\n")).collect();
+    let served = whole.clone();
+    let site = Site::start(move |_| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            served.len()
+        );
+        Answer::Raw(format!("{head}{served}").into_bytes())
+    });
+    let stage = Stage::new();
+    let mut command = stage.command(["scan", &site.url("/"), "--json", "--evidence", "kept"]);
+    let output = command.env("SAFEURL_SANDBOX_OUTPUT_CAP", "256KiB").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let folder = stage.dir.join("kept/001-127.0.0.1");
+    let body = fs::read(folder.join("body.bin")).unwrap();
+    assert!(!body.is_empty() && body.len() < 256 * 1024, "{} bytes", body.len());
+    assert!(whole.as_bytes().starts_with(&body));
+    let headers = fs::read_to_string(folder.join("headers.txt")).unwrap();
+    let told = format!("# body.bin: the first {} of {} bytes; ", body.len(), whole.len());
+    assert!(headers.starts_with(&told), "{headers}");
+    let document = json(&folder.join("document.json"));
+    assert_eq!(document["content"]["size"], whole.len());
+}
+
+#[test]
 fn each_scan_has_a_folder_of_its_own_and_none_is_written_over() {
     let site = Site::start(|_| article("ok"));
     let stage = Stage::new();
