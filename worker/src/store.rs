@@ -13,11 +13,13 @@ mod documents;
 mod error;
 mod jobs;
 mod leases;
+mod listing;
 mod recovery;
 mod requests;
 mod results;
 mod schema;
 mod settle;
+mod stats;
 mod submit;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -33,15 +35,18 @@ use tokio::sync::watch;
 
 pub use crate::db::{DbConfig, DbError, OpenMode};
 pub use attempts::{AttemptRecord, AttemptView};
+pub use audit::AuditView;
 pub use claim::Claim;
 pub use containers::{ContainerRow, Obligation};
 pub use error::StoreError;
 pub use jobs::JobFilter;
 pub use leases::Held;
+pub use listing::{Listed, Page, Search, Sort};
 pub use recovery::Orphan;
 pub use requests::{CancelOutcome, ReplayOutcome};
 pub use schema::{Migrated, Schema};
 pub use settle::{Advanced, Applied, Rows, SettleError, Settled};
+pub use stats::{HOURS, Hour, Percentiles, Queue, Slow, Stats};
 pub use submit::NewJob;
 pub use workers::{WorkerRow, WorkerView};
 

@@ -21,6 +21,15 @@ impl Timestamp {
         Self(seconds.saturating_mul(1000))
     }
 
+    /// Reads RFC 3339 (`2026-11-21T10:00:00Z`), or a date alone, which begins at midnight UTC.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let day = text.len() == "2026-11-21".len();
+        let text = if day { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        let moment = OffsetDateTime::parse(&text, &Rfc3339).ok()?;
+        i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
+    }
+
     /// Milliseconds since the epoch.
     #[must_use]
     pub const fn millis(self) -> i64 {
@@ -74,6 +83,20 @@ mod tests {
         let json = serde_json::to_string(&moment).expect("a string");
         assert_eq!(json, "\"2026-11-21T00:00:00.007Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).expect("its own output"), moment);
+    }
+
+    #[test]
+    fn a_moment_is_read_with_an_offset_and_a_day_begins_at_midnight() {
+        let ten = Timestamp::from_millis(1_795_255_200_000);
+        assert_eq!(Timestamp::parse("2026-11-21T10:00:00Z"), Some(ten));
+        assert_eq!(Timestamp::parse("2026-11-21T11:00:00.000+01:00"), Some(ten));
+        assert_eq!(
+            Timestamp::parse("2026-11-21").map(|at| at.to_string()).as_deref(),
+            Some("2026-11-21T00:00:00.000Z")
+        );
+        for wrong in ["", "2026-13-01", "yesterday", "2026-11-21 10:00", "10 chars :"] {
+            assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

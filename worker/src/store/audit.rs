@@ -1,15 +1,54 @@
 //! The audit rows that the existing programs read: one per hop that was dialled or denied, whatever became of
-//! the scan.
+//! the scan. What their columns have no place for is in the summary.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::results::{digest, headers};
-use super::{Result, StoreError};
-use crate::db::Unit;
+use super::{Result, Store, StoreError};
+use crate::db::{Columns, Unit};
 use crate::domain::document::{Body, Decision, EgressEntry, Request};
-use crate::domain::scan::Job;
+use crate::domain::scan::{Job, ScanId};
+use crate::domain::timestamp::Timestamp;
+
+/// An audit row as it is shown. Rows of other programs, and of earlier versions, say less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditView {
+    /// Its name.
+    pub id: String,
+    /// What was accessed: a URL, or host and port.
+    pub url: String,
+    /// When.
+    pub at: Timestamp,
+    /// What was answered.
+    pub status: Option<u16>,
+    /// Whether the gateway dialled.
+    pub decision: Option<Decision>,
+    /// By which rule.
+    pub rule: Option<String>,
+    /// The address that was dialled.
+    pub address: Option<String>,
+    /// Bytes from there.
+    pub bytes_in: Option<u64>,
+    /// Bytes to there.
+    pub bytes_out: Option<u64>,
+    /// What went wrong with the connection.
+    pub error: Option<String>,
+}
+
+/// What an audit row's summary says of the connection.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Summary {
+    decision: Option<Decision>,
+    rule: Option<String>,
+    address: Option<String>,
+    bytes_in: Option<u64>,
+    bytes_out: Option<u64>,
+    opened_at: Option<Timestamp>,
+    error: Option<String>,
+}
 
 /// The columns of one audit row.
 #[derive(Debug, PartialEq, Serialize)]
@@ -56,6 +95,10 @@ fn row(entry: &EgressEntry, request: Option<&Request>, body: Option<&Body>) -> A
         "rule": entry.rule,
         "address": entry.dialed,
         "port": entry.port,
+        "bytesIn": entry.bytes_in,
+        "bytesOut": entry.bytes_out,
+        "openedAt": entry.opened_at,
+        "error": entry.error,
         "verdict": verdict.map(|verdict| verdict.state),
         "riskScore": verdict.map(|verdict| verdict.risk_score),
     });
@@ -85,4 +128,42 @@ pub(super) async fn insert(unit: &Unit, job: &Job, rows: &[AuditRow]) -> Result<
         serde_json::to_string(rows).map_err(|_| StoreError::Unfit { what: "its audit rows are no JSON" })?;
     unit.execute(INSERT, [job.id.as_str(), text.as_str()]).await?;
     Ok(())
+}
+
+pub(super) const OF_JOB: &str = "SELECT CAST(id AS BLOB), CAST(url_accessed AS BLOB), timestamp, http_status,
+      CAST(risk_assessment_summary AS BLOB)
+    FROM audit_logs WHERE scan_job_id = ? ORDER BY timestamp, id LIMIT ?";
+
+/// Rows shown of one job. An attempt dials some dozens at most, and is tried some times; more is another program's.
+const SHOWN: u32 = 10_000;
+
+impl Store {
+    /// The audit of a job, in the order of its time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn audit(&self, id: &ScanId) -> Result<Vec<AuditView>> {
+        let id = id.clone();
+        self.db
+            .read(async move |unit| unit.query(OF_JOB, libsql::params![id.as_str(), SHOWN], view).await)
+            .await
+    }
+}
+
+fn view(row: &Columns<'_>) -> Result<AuditView> {
+    // A summary of another program is its own; what of it has our names is taken.
+    let summary = row.opt_text(4)?.and_then(|text| serde_json::from_str::<Summary>(&text).ok());
+    let summary = summary.unwrap_or_default();
+    Ok(AuditView {
+        id: row.text(0)?,
+        url: row.text(1)?,
+        at: summary.opened_at.unwrap_or(Timestamp::from_seconds(row.int(2)?)),
+        status: row.opt_int(3)?.and_then(|status| u16::try_from(status).ok()),
+        decision: summary.decision,
+        rule: summary.rule,
+        address: summary.address,
+        bytes_in: summary.bytes_in,
+        bytes_out: summary.bytes_out,
+        error: summary.error,
+    })
 }

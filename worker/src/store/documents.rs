@@ -75,8 +75,16 @@ impl Store {
 }
 
 async fn read(unit: &Unit, id: &ScanId) -> Result<Option<Document>> {
+    match find(unit, id).await? {
+        Some(job) => of_job(unit, job).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The document of a row that was just read.
+pub(super) async fn of_job(unit: &Unit, job: Job) -> Result<Document> {
     const LAST: &str = "SELECT schema, body FROM documents WHERE job_id = ? ORDER BY n DESC LIMIT 1";
-    let Some(job) = find(unit, id).await? else { return Ok(None) };
+    let id = &job.id;
     let stored =
         unit.first(LAST, [id.as_str()], |row| Ok::<_, StoreError>((row.count(0)?, row.text(1)?))).await?;
     let (schema, body) = match stored.filter(|_| job.state.is_final()) {
@@ -91,7 +99,7 @@ async fn read(unit: &Unit, id: &ScanId) -> Result<Option<Document>> {
         None => (SCHEMA, not_evaluated(&job, &[])),
     };
     let transitions = transitions::of_job(unit, id).await?;
-    Ok(Some(Document { schema, job: view(job, transitions), body }))
+    Ok(Document { schema, job: view(job, transitions), body })
 }
 
 fn view(job: Job, transitions: Vec<TransitionView>) -> JobView {

@@ -18,6 +18,8 @@ pub enum CancelOutcome {
     Requested,
     /// It has ended.
     AlreadyFinal(State),
+    /// Somebody else changed it since it was looked at; nothing was written.
+    Changed,
     /// There is no such job.
     NotFound,
 }
@@ -32,6 +34,8 @@ pub enum ReplayOutcome {
     },
     /// Only a failed or timed-out job is done again.
     NotReplayable(State),
+    /// Somebody else changed it since it was looked at; nothing was written.
+    Changed,
     /// There is no such job.
     NotFound,
 }
@@ -59,15 +63,9 @@ impl Store {
         let id = id.clone();
         let outcome = self
             .db
-            .write(async move |unit| {
-                let Some(job) = find(unit, &id).await? else { return Ok(ReplayOutcome::NotFound) };
-                let Ok(replay) = step(job.state, Event::Replay) else {
-                    return Ok(ReplayOutcome::NotReplayable(job.state));
-                };
-                Ok(match write(unit, &job, &replay, &Rows::default()).await? {
-                    Edge::Held(job) => ReplayOutcome::Replayed { version: job.version },
-                    Edge::Cancelled | Edge::Conflict => ReplayOutcome::NotReplayable(job.state),
-                })
+            .write(async move |unit| match find(unit, &id).await? {
+                Some(job) => replay(unit, &job).await,
+                None => Ok(ReplayOutcome::NotFound),
             })
             .await;
         if matches!(outcome, Ok(ReplayOutcome::Replayed { .. })) {
@@ -75,6 +73,57 @@ impl Store {
         }
         outcome
     }
+
+    /// Cancels jobs as they were looked at, in one transaction; the outcomes are in the order of the jobs.
+    ///
+    /// # Errors
+    /// The database's; nothing is written then.
+    pub async fn cancel_seen(&self, jobs: Vec<Job>) -> Result<Vec<CancelOutcome>> {
+        self.db
+            .write(async move |unit| {
+                let mut outcomes = Vec::with_capacity(jobs.len());
+                for job in &jobs {
+                    outcomes.push(match find(unit, &job.id).await? {
+                        Some(now) if now.version == job.version => cancel(unit, &now).await?,
+                        Some(_) => CancelOutcome::Changed,
+                        None => CancelOutcome::NotFound,
+                    });
+                }
+                Ok(outcomes)
+            })
+            .await
+    }
+
+    /// Queues jobs again as they were looked at, in one transaction; the outcomes are in the order of the jobs.
+    ///
+    /// # Errors
+    /// The database's; nothing is written then.
+    pub async fn replay_seen(&self, jobs: Vec<Job>) -> Result<Vec<ReplayOutcome>> {
+        let outcomes: Vec<ReplayOutcome> = self
+            .db
+            .write(async move |unit| {
+                let mut outcomes = Vec::with_capacity(jobs.len());
+                for job in &jobs {
+                    outcomes.push(replay(unit, job).await?);
+                }
+                Ok::<_, StoreError>(outcomes)
+            })
+            .await?;
+        if outcomes.iter().any(|outcome| matches!(outcome, ReplayOutcome::Replayed { .. })) {
+            self.announce_due();
+        }
+        Ok(outcomes)
+    }
+}
+
+async fn replay(unit: &Unit, job: &Job) -> Result<ReplayOutcome> {
+    let Ok(replay) = step(job.state, Event::Replay) else {
+        return Ok(ReplayOutcome::NotReplayable(job.state));
+    };
+    Ok(match write(unit, job, &replay, &Rows::default()).await? {
+        Edge::Held(job) => ReplayOutcome::Replayed { version: job.version },
+        Edge::Cancelled | Edge::Conflict => ReplayOutcome::Changed,
+    })
 }
 
 async fn cancel(unit: &Unit, job: &Job) -> Result<CancelOutcome> {

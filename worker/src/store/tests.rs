@@ -5,6 +5,7 @@ mod containers;
 mod documents;
 mod edges;
 mod existing;
+mod listing;
 mod plans;
 mod recovery;
 mod schema;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Wait, id, open, unknown};
+use super::{UNKNOWN, Wait, open, the_one};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, plain};
+use crate::cli::problem::Annotate as _;
 use crate::domain::scan::ScanId;
 use crate::domain::state::State;
 use crate::store::Store;
@@ -17,14 +18,19 @@ const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(args: Wait) -> anyhow::Result<Exit> {
     let store = open(&args.settings).await?;
-    let ids = args.ids.iter().map(|text| id(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut ids = Vec::with_capacity(args.ids.len());
+    for text in &args.ids {
+        ids.push(the_one(&store, text).await?);
+    }
     match args.timeout {
         None => until_final(&store, ids).await,
         Some(longest) => match timeout(longest, until_final(&store, ids)).await {
             Ok(ended) => ended,
             Err(_) => {
                 let longest = humantime::format_duration(longest);
-                Err(anyhow!("not all jobs ended within {longest}"))
+                Err(anyhow!("not all jobs ended within {longest}")).hint(
+                    "`safeurl jobs list --watch` shows how they get on; without a worker they wait for ever",
+                )
             }
         },
     }
@@ -41,7 +47,7 @@ async fn until_final(store: &Store, mut waiting: Vec<ScanId>) -> anyhow::Result<
         let mut unfinished = Vec::new();
         for id in waiting {
             let job = store.job(&id).await.context("cannot look at the jobs")?;
-            let Some(job) = job else { return unknown(&id) };
+            let Some(job) = job else { return Err(anyhow!("there is no job {id} any more")).hint(UNKNOWN) };
             match job.state {
                 State::Queued | State::Fetching | State::Analyzing => {
                     unfinished.push(id);

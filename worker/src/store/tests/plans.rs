@@ -4,9 +4,10 @@
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::WorkerId;
 use crate::domain::state::{Event, State, Transition};
+use crate::store::listing::{self, WITH_PREFIX};
 use crate::store::testing::{edge, failure, taken_over};
 use crate::store::transitions::{Grant, statement};
-use crate::store::{Store, claim, containers, jobs, leases, recovery};
+use crate::store::{Page, Search, Store, audit, claim, containers, jobs, leases, recovery, stats};
 
 /// Rows as an installation that was busy for long has them: mostly finished, many queued, few at work.
 const MANY: &str = "
@@ -30,11 +31,34 @@ async fn plan(store: &Store, sql: &str) -> String {
 async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
     let (_folder, store) = taken_over().await;
     store.run(MANY).await;
+    let newest = listing::statement(&Search::default(), &Page::default()).sql;
+    let behind = Page { after: Some(crate::domain::scan::ScanId::fresh()), ..Page::default() };
+    let behind = listing::statement(&Search::default(), &behind).sql;
+    let narrowed = Search {
+        states: vec![State::Failed],
+        user: Some("user_2aNna".to_owned()),
+        domain: Some("example.com".to_owned()),
+        since: Some(crate::domain::timestamp::Timestamp::from_seconds(1_700_000_100)),
+        ..Search::default()
+    };
+    let narrowed = listing::statement(&narrowed, &Page::default()).sql;
     for statistics in [false, true] {
         if statistics {
             store.run("ANALYZE").await;
         }
         for (name, sql, expected) in [
+            (
+                "newest",
+                newest.as_str(),
+                "SCAN scan_jobs USING INDEX scan_jobs_recent; SEARCH scan_results USING",
+            ),
+            ("behind", behind.as_str(), "SEARCH scan_jobs USING INDEX scan_jobs_recent"),
+            ("narrowed", narrowed.as_str(), "SEARCH scan_jobs USING INDEX scan_jobs_recent (created_at>?)"),
+            (
+                "beginning",
+                WITH_PREFIX,
+                "SEARCH scan_jobs USING COVERING INDEX sqlite_autoindex_scan_jobs_1 (id>? AND id<?)",
+            ),
             ("next user", claim::NEXT_USER, "SEARCH scan_jobs USING INDEX scan_jobs_claim (user_id>?)"),
             ("first user", claim::FIRST_USER, "SCAN scan_jobs USING INDEX scan_jobs_claim"),
             (
@@ -71,6 +95,9 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
             ("abandoned", recovery::ABANDONED, "scan_jobs_reserved"),
             ("reaping", containers::TO_REAP, "scan_jobs_leased"),
             ("counts", jobs::COUNTS, "COVERING INDEX"),
+            ("states since", stats::STATES, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),
+            ("slowest", stats::SLOWEST, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),
+            ("audit of a job", audit::OF_JOB, "SEARCH audit_logs USING INDEX"),
         ] {
             let plan = plan(&store, sql).await;
             assert!(plan.contains(index), "{name}, statistics {statistics}: {plan}");
