@@ -35,7 +35,8 @@ fn what_cannot_be_asked_for_ends_with_two_and_leaves_stdout_alone() {
         assert!(!ended.err.is_empty(), "{arguments:?}");
     }
     let missing = place.run(&["config", "show", "--config", "missing.toml"]);
-    let expected = "error: cannot read the configuration file missing.toml\n  because: No such file or directory (os error 2)\n";
+    let expected = "error: cannot read the configuration file missing.toml\n  because: No such file or directory (os error 2)\n\
+                    hint: --config names another file; without it ./safeurl.toml is read if it is there\n";
     assert_eq!(missing.err, expected);
 }
 

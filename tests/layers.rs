@@ -67,6 +67,8 @@ const FOREIGN: &[(&str, Home)] = &[
     ("tracing_subscriber", Home::Only(&["telemetry"])),
     ("base64", Home::Only(&[])),
     ("clap", Home::Only(&[])),
+    ("clap_complete", Home::Only(&[])),
+    ("clap_mangen", Home::Only(&[])),
     ("csv", Home::Only(&[])),
     ("anstyle", Home::Only(&[])),
     ("unicode_width", Home::Only(&[])),

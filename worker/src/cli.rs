@@ -4,6 +4,7 @@
 //! the other modules together; none of them knows it.
 
 mod assemble;
+pub mod completions;
 pub mod config;
 pub mod csv;
 mod database;
@@ -16,10 +17,12 @@ pub mod exit;
 pub mod gateway;
 pub mod image;
 pub mod jobs;
+pub mod man;
 pub mod output;
 pub mod problem;
 pub mod scan;
 pub mod settings;
+pub mod stats;
 pub mod submit;
 pub mod terminal;
 mod urls;
@@ -31,7 +34,7 @@ mod tests;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::exit::Exit;
 
@@ -50,11 +53,14 @@ enum Command {
     Worker(worker::Args),
     Submit(submit::Args),
     Jobs(jobs::Args),
+    Stats(stats::Args),
     Image(image::Args),
     Db(db::Args),
     Config(config::Args),
     Doctor(doctor::Args),
     Egress(egress::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(hide = true)]
     Gateway(gateway::Args),
     #[command(hide = true)]
@@ -68,27 +74,38 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(told) => {
-            // Help that nobody reads any more is no failure.
-            let _ = told.print();
-            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2));
-        }
+        Err(told) => return problem::usage(&told, &offered()).into(),
     };
     let ended = match cli.command {
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Worker(args) => block_on(worker::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Jobs(args) => block_on(jobs::run(args)),
+        Command::Stats(args) => block_on(stats::run(args)),
         Command::Image(args) => block_on(image::run(args)),
         Command::Db(args) => block_on(db::run(args)),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
         Command::Egress(args) => egress::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Gateway(args) => gateway::run(args),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::DemoSite(args) => block_on(demo_site::run(args)),
     };
     ended.unwrap_or_else(|error| problem::report(&error)).into()
+}
+
+/// The commands that are for people, without those that the program runs itself by.
+fn offered() -> clap::Command {
+    let all = Cli::command();
+    let root = clap::Command::new("safeurl").version(env!("CARGO_PKG_VERSION")).propagate_version(true);
+    let root = root.about(all.get_about().cloned().unwrap_or_default()).after_help(exit::HELP);
+    let root = root.subcommand_required(true).arg_required_else_help(true);
+    all.get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .cloned()
+        .fold(root, clap::Command::subcommand)
 }
 
 /// Runs a command that waits for others.

@@ -8,7 +8,7 @@ use crate::store::{DbError, OpenMode, Store, StoreError};
 /// Opens it as it is.
 ///
 /// # Errors
-/// What is wrong with it, with what to do about it.
+/// What is wrong with it.
 pub(super) async fn open(settings: &Settings, mode: OpenMode) -> anyhow::Result<Store> {
     Store::open(&assemble::database(settings), mode).await.or_else(explain)
 }
@@ -26,9 +26,6 @@ pub(super) async fn open_ready(settings: &Settings, mode: OpenMode) -> anyhow::R
 fn explain<T>(error: StoreError) -> anyhow::Result<T> {
     match error {
         StoreError::Db(DbError::Remote { .. } | DbError::Location { .. }) => Err(error).usage(),
-        StoreError::Db(DbError::NotFound { .. }) => {
-            Err(error).hint("`safeurl db migrate` makes it; --database or SAFEURL_DATABASE_URL names another")
-        }
         other => Err(other.into()),
     }
 }

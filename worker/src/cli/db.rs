@@ -31,7 +31,8 @@ pub enum Command {
     Migrate(Migrate),
     /// Print the schema's version and the number of jobs by state
     #[command(after_help = "Examples:
-  safeurl db status --json")]
+  safeurl db status
+  safeurl db status --json | jq .jobs")]
     Status(Status),
 }
 

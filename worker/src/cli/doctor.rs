@@ -6,7 +6,7 @@ use super::assemble;
 use super::exit::Exit;
 use super::image::engine;
 use super::output::{Output, plain};
-use super::settings::SettingsArgs;
+use super::settings::DoctorArgs;
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::sandbox::engine::EngineInfo;
@@ -26,7 +26,7 @@ pub struct Args {
     pub json: bool,
 
     #[command(flatten)]
-    pub settings: SettingsArgs,
+    pub settings: DoctorArgs,
 }
 
 #[derive(Serialize)]
@@ -49,6 +49,18 @@ impl Check {
         Self { name, ok: true, tried: tried.into(), saw: saw.into(), hint: None }
     }
 
+    /// One that needs an engine while none answers.
+    fn not_tried(name: &'static str) -> Self {
+        let hint = Some("once the engine answers, run `safeurl doctor` again".to_owned());
+        Self {
+            name,
+            ok: false,
+            tried: "ask the engine".to_owned(),
+            saw: "not tried: it does not answer".to_owned(),
+            hint,
+        }
+    }
+
     fn failed(
         name: &'static str,
         tried: impl Into<String>,
@@ -67,18 +79,18 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let (settings, _) = args.settings.load()?;
     let engine = engine(&settings);
     let mut checks = vec![answers(&engine).await];
-    if checks[0].ok {
-        match engine.info().await {
-            Ok(info) => checks.extend([limits(&info), seccomp(&info), runtime(&settings, &info)]),
-            Err(error) => checks.push(Check::failed(
-                "limits",
-                "ask the engine what it can do",
-                chain(&error),
-                "look into its log",
-            )),
-        }
-        checks.push(fetcher(&settings, &engine).await);
+    let well = checks[0].ok;
+    match if well { engine.info().await.map(Some) } else { Ok(None) } {
+        Ok(Some(info)) => checks.extend([limits(&info), seccomp(&info), runtime(&settings, &info)]),
+        Ok(None) => checks.extend(["limits", "seccomp", "runtime"].map(Check::not_tried)),
+        Err(error) => checks.push(Check::failed(
+            "limits",
+            "ask the engine what it can do",
+            chain(&error),
+            "look into its log",
+        )),
     }
+    checks.push(if well { fetcher(&settings, &engine).await } else { Check::not_tried("image") });
     checks.push(rows(&settings).await);
     checks.push(way_out(&settings).await);
     let all_well = checks.iter().all(|check| check.ok);

@@ -8,7 +8,7 @@ use safeurl_egress::Policy;
 use super::assemble::nat64_recheck;
 use super::exit::Exit;
 use super::output::{Output, plain};
-use super::settings::SettingsArgs;
+use super::settings::EgressArgs;
 use crate::gateway;
 
 /// The way out: which addresses may be dialled
@@ -42,7 +42,7 @@ pub struct Check {
     json: bool,
 
     #[command(flatten)]
-    settings: SettingsArgs,
+    settings: EgressArgs,
 }
 
 /// Runs it.

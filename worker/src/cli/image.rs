@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{Output, plain};
 use super::problem::Annotate;
-use super::settings::SettingsArgs;
+use super::settings::{ConfigArgs, ImageArgs};
 use crate::config::Settings;
 use crate::sandbox::Engine;
 use crate::sandbox::image::{self, Image, ImageError};
@@ -45,7 +45,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Plain {
     #[command(flatten)]
-    pub settings: SettingsArgs,
+    pub settings: ConfigArgs,
 }
 
 /// Of `image show`.
@@ -56,7 +56,7 @@ pub struct Show {
     pub json: bool,
 
     #[command(flatten)]
-    pub settings: SettingsArgs,
+    pub settings: ImageArgs,
 }
 
 /// Of `image stage`.

@@ -3,7 +3,13 @@
 //! Owns the form on stderr (`error: …`, a line for each cause, `hint: …`) and which exit code an error means. What
 //! went wrong is said by the module it went wrong in.
 
+mod cure;
+
+use std::ffi::OsString;
 use std::fmt;
+
+use clap::Command;
+use clap::error::ErrorKind;
 
 use super::exit::Exit;
 use super::output::plain;
@@ -95,11 +101,70 @@ pub fn report(error: &anyhow::Error) -> Exit {
     told.exit
 }
 
+/// Tells what is wrong with the arguments, or the help that they ask for.
+pub fn usage(told: &clap::Error, offered: &Command) -> Exit {
+    match told.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Help that nobody reads any more is no failure.
+            let _ = told.print();
+            return Exit::Done;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = told.print();
+        }
+        _ => {
+            let command = command(offered, std::env::args_os().skip(1));
+            for line in usage_lines(&told.render().to_string(), &command) {
+                eprintln!("{line}");
+            }
+        }
+    }
+    Exit::Usage
+}
+
+/// The parser's words in this program's form: its tips are hints, and the last one is where to read more.
+fn usage_lines(text: &str, command: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with("For more information")) {
+        let line = plain(line);
+        if line.trim().is_empty() && lines.last().is_none_or(String::is_empty) {
+            continue;
+        }
+        lines.push(match line.trim_start().strip_prefix("tip: ") {
+            Some(tip) => format!("hint: {tip}"),
+            None => line.into_owned(),
+        });
+    }
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines.push(format!("hint: `{command} --help` shows what it takes"));
+    lines
+}
+
+/// The command that the arguments name, as far as they name one.
+fn command(offered: &Command, arguments: impl Iterator<Item = OsString>) -> String {
+    let mut path = offered.get_name().to_owned();
+    let mut at = offered;
+    for argument in arguments {
+        match at.find_subcommand(&argument) {
+            Some(below) => {
+                path = format!("{path} {}", below.get_name());
+                at = below;
+            }
+            // What stands behind the first word that names no command are its arguments.
+            None => break,
+        }
+    }
+    path
+}
+
 fn tell(error: &anyhow::Error) -> Told {
     let mut causes = Vec::new();
     let mut hints = Vec::new();
     let mut exit = None;
     let mut configuration = None;
+    let mut untold = None;
     let mut rest = Some(error);
     while let Some(error) = rest.take() {
         for cause in error.chain() {
@@ -109,6 +174,7 @@ fn tell(error: &anyhow::Error) -> Told {
                 rest = Some(&annotated.error);
                 break;
             }
+            untold = untold.or_else(|| cure::of(cause));
             if let Some(refused) = cause.downcast_ref::<ConfigError>() {
                 exit = exit.or(Some(Exit::Usage));
                 configuration = Some(refused);
@@ -133,6 +199,9 @@ fn tell(error: &anyhow::Error) -> Told {
         }
     };
     lines.extend(hints.iter().map(|hint| format!("hint: {}", plain(hint))));
+    if let Some(cure) = untold.filter(|_| !lines.iter().any(|line| line.starts_with("hint: "))) {
+        lines.push(format!("hint: {cure}"));
+    }
     Told { lines, exit: exit.unwrap_or(Exit::Failed) }
 }
 

@@ -180,6 +180,110 @@ impl SettingsArgs {
     }
 }
 
+/// Which settings and which image, for the commands around the image.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub struct ImageArgs {
+    /// Configuration file, instead of ./safeurl.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The fetcher's image, instead of the one in this program
+    #[arg(long, value_name = "REFERENCE")]
+    pub image: Option<String>,
+}
+
+/// What the doctor looks at.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+
+    /// OCI runtime of the containers, such as runsc
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+
+    /// The fetcher's image, instead of the one in this program
+    #[arg(long, value_name = "REFERENCE")]
+    pub image: Option<String>,
+}
+
+/// Which settings and which networks, for the address rules.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub struct EgressArgs {
+    /// Configuration file, instead of ./safeurl.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Network that may be reached although the address rules deny it; may be given again
+    #[arg(long = "allow-net", value_name = "NETWORK")]
+    pub allow_nets: Vec<String>,
+}
+
+/// Which settings, for the commands that need no more.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub struct ConfigArgs {
+    /// Configuration file, instead of ./safeurl.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// All settings, these flags on top of the file and the environment.
+fn with(config: Option<&PathBuf>, flags: SettingsArgs) -> Result<(Settings, Origins), ConfigError> {
+    let store = StoreArgs { config: config.cloned(), ..flags.store };
+    SettingsArgs { store, ..flags }.load()
+}
+
+impl ImageArgs {
+    /// Reads all settings, these flags on top.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load(&self) -> Result<(Settings, Origins), ConfigError> {
+        with(self.config.as_ref(), SettingsArgs { image: self.image.clone(), ..SettingsArgs::default() })
+    }
+}
+
+impl DoctorArgs {
+    /// Reads all settings, these flags on top.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load(&self) -> Result<(Settings, Origins), ConfigError> {
+        let flags = SettingsArgs {
+            store: self.store.clone(),
+            runtime: self.runtime.clone(),
+            image: self.image.clone(),
+            ..SettingsArgs::default()
+        };
+        with(self.store.config.as_ref(), flags)
+    }
+}
+
+impl EgressArgs {
+    /// Reads all settings, these flags on top.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load(&self) -> Result<(Settings, Origins), ConfigError> {
+        let flags = SettingsArgs { allow_nets: self.allow_nets.clone(), ..SettingsArgs::default() };
+        with(self.config.as_ref(), flags)
+    }
+}
+
+impl ConfigArgs {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load(&self) -> Result<(Settings, Origins), ConfigError> {
+        with(self.config.as_ref(), SettingsArgs::default())
+    }
+}
+
 impl StoreArgs {
     /// Reads all settings, these flags on top.
     ///

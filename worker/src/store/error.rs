@@ -11,12 +11,10 @@ pub enum StoreError {
     #[error(transparent)]
     Db(#[from] DbError),
     /// It has tables, but not ours yet.
-    #[error(
-        "the database belongs to an existing installation and is not prepared yet: run `safeurl db migrate`"
-    )]
+    #[error("the database belongs to an existing installation and is not prepared yet")]
     NotMigrated,
     /// A later version of this program was here.
-    #[error("the database has schema {found}, this program knows {known} at most: use a newer safeurl")]
+    #[error("the database has schema {found}, this program knows {known} at most")]
     NewerSchema {
         /// Its schema.
         found: u32,

@@ -28,7 +28,7 @@ async fn an_existing_installations_database_is_taken_over_by_migrate_alone() {
     assert_eq!(store.schema().await.expect("a look"), Schema::Foreign);
     let error = store.prepare().await.expect_err("a person decides");
     assert!(matches!(error, StoreError::NotMigrated));
-    assert!(error.to_string().contains("`safeurl db migrate`"), "{error}");
+    assert!(error.to_string().contains("is not prepared yet"), "{error}");
     assert_eq!(store.rows("SELECT name, sql FROM sqlite_schema ORDER BY name").await, before);
     assert_eq!(store.migrate().await.expect("a migration"), Migrated { from: 0, to: 2 });
     store.prepare().await.expect("it is ours");
