@@ -182,6 +182,9 @@ async fn numbers_are_of_what_came_since_and_the_queue_of_now() {
     let oldest = stats.queue.oldest.as_ref().map(|(id, at)| (id.as_str(), at.millis()));
     assert_eq!((stats.queue.depth, oldest), (1, Some(("xjob-005", 1_004_000))));
     assert_eq!(stats.queue.users, [("bob".to_owned(), 1)]);
+    store.run("DELETE FROM attempts WHERE attempt > 1").await;
+    let one = store.stats(Timestamp::default()).await.expect("numbers").run;
+    assert_eq!(one, Percentiles { p50: Some(1), p95: Some(1) });
     assert_eq!((stats.hours.len(), stats.hours.iter().map(|hour| hour.jobs).sum::<u64>()), (24, 0));
     store
         .submit(vec![NewJob { options: Options::default(), ..new_job("ann", "https://now.example/") }])
