@@ -8,6 +8,7 @@ mod cancel;
 mod demo;
 mod evidence;
 mod image;
+mod jobs;
 mod leftovers;
 mod many;
 mod robots;
