@@ -60,6 +60,8 @@ const FOREIGN: &[(&str, Home)] = &[
     ("hickory_resolver", Home::Only(&["gateway"])),
     ("regex", Home::Only(&["analysis"])),
     ("psl", Home::Only(&["domain", "analysis"])),
+    ("rlibphonenumber", Home::Only(&["analysis"])),
+    ("whatlang", Home::Only(&["analysis"])),
     ("toml", Home::Only(&["analysis", "config"])),
     ("dotenvy", Home::Only(&["config"])),
     ("strsim", Home::Only(&["config"])),

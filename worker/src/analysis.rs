@@ -10,15 +10,19 @@ mod bounded;
 mod brands;
 mod case;
 mod facts;
+mod language;
 mod lists;
 mod names;
+mod phone;
 mod reasoning;
 mod rules;
 mod score;
+mod technologies;
 
+pub use phone::Phones;
 pub use rules::{Rules, RulesError};
 
-use crate::domain::document::Evidence;
+use crate::domain::document::{Assessment, Evidence};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::{Engine, Verdict, VerdictState};
 
@@ -39,8 +43,26 @@ pub fn engine(rules: &Rules) -> Engine {
 #[must_use]
 pub fn judge(rules: &Rules, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
     let report = bounded::bounded(evidence.report);
+    verdict(&Case::of(rules, Evidence { report: &report, ..evidence }, now))
+}
+
+/// The verdict, and everything else that the supervisor reads out of a report.
+#[must_use]
+pub fn assess(rules: &Rules, evidence: Evidence<'_>, now: Timestamp) -> Assessment {
+    let report = bounded::bounded(evidence.report);
     let case = Case::of(rules, Evidence { report: &report, ..evidence }, now);
-    let facts = Facts::of(&case);
+    let page = case.features().is_some();
+    Assessment {
+        verdict: verdict(&case),
+        technologies: page.then(|| technologies::of(&case)),
+        phones: page.then(|| phone::of(&case)),
+        language: language::of(case.text()),
+    }
+}
+
+fn verdict(case: &Case<'_>) -> Verdict {
+    let rules = case.rules;
+    let facts = Facts::of(case);
     let fired = rules.fired(&facts);
     let risk_score = score::risk(&fired, rules.thresholds());
     let state = score::state(rules.thresholds(), risk_score, &fired);
@@ -48,7 +70,7 @@ pub fn judge(rules: &Rules, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
     Verdict {
         state,
         risk_score,
-        confidence: score::confidence(rules.thresholds(), state, risk_score, &fired, &case),
+        confidence: score::confidence(rules.thresholds(), state, risk_score, &fired, case),
         categories: if state >= VerdictState::Suspicious { score::categories(&fired) } else { Vec::new() },
         brands,
         reasoning: reasoning::sentences(state, &fired),

@@ -22,6 +22,12 @@ const FORMS: usize = 200;
 /// Traits of a script; the fetcher knows a dozen.
 const TRAITS: usize = 32;
 
+/// Telephone numbers, comments, traces of tools, targets in scripts, embedded documents: the fetcher lists fewer of each.
+const FOUND: usize = 500;
+
+/// Headers of one answer.
+const HEADERS: usize = 300;
+
 /// Any one text; the beginning of the visible text is the longest that is used.
 const TEXT_BYTES: usize = 16 * 1024;
 
@@ -34,8 +40,10 @@ fn keeps_to_limits(report: &Report) -> bool {
     let exchanges = report.requests.len() <= EXCHANGES
         && report.requests.iter().all(|exchange| {
             exchange.url.len() <= MAX_URL_BYTES
+                && exchange.headers.len() <= HEADERS
                 && exchange.redirect.as_ref().is_none_or(|redirect| redirect.to.len() <= MAX_URL_BYTES)
-        });
+        })
+        && report.side.len() <= EXCHANGES;
     let content = report.content.as_ref().is_none_or(|content| {
         let texts = [&content.declared_mime_type, &content.sniffed_mime_type, &content.file_name];
         texts.into_iter().flatten().all(|text| text.len() <= TEXT_BYTES)
@@ -54,7 +62,9 @@ fn cut(report: &Report) -> Report {
         report.requests.truncate(EXCHANGES - 1);
         report.requests.extend(last);
     }
+    report.side.truncate(EXCHANGES);
     for exchange in &mut report.requests {
+        exchange.headers.truncate(HEADERS);
         shorten(&mut exchange.url, MAX_URL_BYTES);
         if let Some(redirect) = &mut exchange.redirect {
             shorten(&mut redirect.to, MAX_URL_BYTES);
@@ -78,6 +88,15 @@ fn cut_features(features: &Features) -> Features {
     cut.scripts.truncate(PARTS);
     cut.iframes.truncate(PARTS);
     cut.forms.truncate(FORMS);
+    cut.phones.truncate(FOUND);
+    cut.comments.truncate(FOUND);
+    cut.markers.truncate(FOUND);
+    cut.possible_redirects.truncate(FOUND);
+    cut.embedded.truncate(FOUND);
+    for text in cut.comments.iter_mut().chain(&mut cut.markers) {
+        shorten(text, TEXT_BYTES);
+    }
+    cut.possible_redirects.iter_mut().for_each(|redirect| shorten(&mut redirect.to, MAX_URL_BYTES));
     for text in [&mut cut.title, &mut cut.canonical].into_iter().flatten() {
         shorten(text, TEXT_BYTES);
     }
@@ -89,7 +108,12 @@ fn cut_features(features: &Features) -> Features {
     for form in &mut cut.forms {
         shorten(&mut form.action, MAX_URL_BYTES);
         form.inputs.truncate(FORMS);
-        form.inputs.iter_mut().for_each(|input| shorten(&mut input.name, TEXT_BYTES));
+        for input in &mut form.inputs {
+            shorten(&mut input.name, TEXT_BYTES);
+            if let Some(action) = &mut input.form_action {
+                shorten(action, MAX_URL_BYTES);
+            }
+        }
     }
     cut
 }
@@ -104,6 +128,8 @@ fn shorten(text: &mut String, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
+    use safeurl_protocol::PhoneText;
+
     use super::*;
     use crate::analysis::sample::Sample;
 
@@ -124,6 +150,9 @@ mod tests {
         sample.links(PARTS + 1, "https://harbour.example/a");
         sample.script(&["eval"; TRAITS + 1]);
         sample.form("https://harbour.example/", &["a:text"; FORMS + 1]);
+        sample.features().comments = vec!["é".repeat(TEXT_BYTES); FOUND + 1];
+        let phone = PhoneText { text: "1".into(), marked: false };
+        sample.features().phones = vec![phone; FOUND + 1];
         let cut = bounded(&sample.report);
         let features = cut.features.as_ref().expect("features");
         assert_eq!(cut.requests.len(), EXCHANGES);
@@ -132,6 +161,8 @@ mod tests {
         assert_eq!(features.links.list.len(), PARTS);
         assert_eq!(features.scripts[0].traits.len(), TRAITS);
         assert_eq!(features.forms[0].inputs.len(), FORMS);
+        assert_eq!((features.comments.len(), features.comments[0].len()), (FOUND, TEXT_BYTES));
+        assert_eq!(features.phones.len(), FOUND);
         assert!(matches!(bounded(&cut), Cow::Borrowed(_)), "a cut report keeps to the limits");
     }
 }

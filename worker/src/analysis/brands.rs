@@ -16,7 +16,7 @@ const SLIP_LETTERS: usize = 6;
 const LOOK_LETTERS: usize = 4;
 
 /// Countries whose names anyone gets for little or nothing, so that a namesake there proves nothing.
-const OPEN_COUNTRIES: [&str; 14] =
+pub(super) const OPEN_COUNTRIES: [&str; 14] =
     ["cc", "cf", "cm", "co", "ga", "gq", "io", "la", "me", "ml", "pw", "tk", "to", "ws"];
 
 /// One brand.

@@ -4,10 +4,12 @@
 //! ([`JobView`]) is joined when a document is read and never stored.
 
 mod compose;
+mod features;
+mod lists;
 mod mask;
 mod summary;
 
-pub use compose::{Evidence, SandboxFacts, compose, egress_of, without_report};
+pub use compose::{Assessment, Evidence, SandboxFacts, compose, egress_of, without_report};
 pub use mask::without_secrets;
 pub use summary::Summary;
 
@@ -17,8 +19,7 @@ pub use safeurl_protocol::{Purpose, SCHEMA};
 use std::collections::BTreeMap;
 
 use safeurl_protocol::{
-    Embedded, Favicon, Form as WireForm, FormInput, Frame, HopError, Link, PossibleRedirect, Redirect,
-    RobotsDecision, Script,
+    Embedded, Favicon, FormInput, Frame, HopError, Link, PossibleRedirect, Redirect, RobotsDecision, Script,
 };
 use serde::{Deserialize, Serialize};
 
@@ -288,10 +289,12 @@ pub struct Technology {
     pub categories: Vec<String>,
 }
 
-/// Links by where they lead.
+/// Links by where they lead, counted over `list`: where that is `capped`, the page has more of each kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Links {
+    /// To the page's own registrable domain.
     pub internal: u64,
+    /// To any other; what leads to no host (`mailto:`, `javascript:`) is in neither number.
     pub external: u64,
     /// Registrable domains of the external ones, with their number, most linked first, capped.
     #[serde(default)]
@@ -316,27 +319,16 @@ pub struct Form {
     pub method: String,
     pub inputs: Vec<FormInput>,
     pub has_password: bool,
+    /// The form, or one of its controls, posts to another registrable domain.
     pub cross_domain: bool,
     /// In a document that the page carries in itself, or written by a script.
     #[serde(default)]
     pub embedded: bool,
 }
 
-impl Form {
-    fn of(form: &WireForm, action_domain: Option<String>, cross_domain: bool) -> Self {
-        Self {
-            action: form.action.clone(),
-            action_domain,
-            method: form.method.clone(),
-            inputs: form.inputs.clone(),
-            has_password: form.has_password,
-            cross_domain,
-            embedded: form.embedded,
-        }
-    }
-}
-
-/// Everything seen, for searching; sorted and without doubles.
+/// Everything seen, for searching; sorted, without doubles, capped. `domains` and `ips` were asked, `linkDomains` are only
+/// named: by links, forms and scripts that would move on; `hashes` are SHA-256 of bodies, inline scripts, embedded
+/// documents and the icon.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lists {

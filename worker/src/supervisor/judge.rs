@@ -7,26 +7,25 @@ use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
 
 use crate::analysis::{self, Rules};
-use crate::domain::document::Evidence;
+use crate::domain::document::{Assessment, Evidence};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::target::Target;
-use crate::domain::verdict::Verdict;
 
-/// The verdict, or why there is none. An analysis beyond its limit is left to end by itself: it holds nothing.
+/// The verdict with what else was read out of the report, or why there is none. An analysis beyond its limit is left to end by itself: it holds nothing.
 pub(super) async fn within(
     limit: Duration,
     rules: Arc<Rules>,
     target: Target,
     report: Box<Report>,
     ledger: Ledger,
-) -> Result<Verdict, Failure> {
+) -> Result<Assessment, Failure> {
     let now = super::now();
     let work = tokio::task::spawn_blocking(move || {
         let evidence = Evidence { target: &target, report: &report, ledger: &ledger };
-        analysis::judge(&rules, evidence, now)
+        analysis::assess(&rules, evidence, now)
     });
     match tokio::time::timeout(limit, work).await {
-        Ok(Ok(verdict)) => Ok(verdict),
+        Ok(Ok(assessment)) => Ok(assessment),
         Ok(Err(panic)) => Err(Failure::new(
             FailureClass::OutputInvalid,
             FailureStage::Analyse,

@@ -7,7 +7,7 @@ use super::invocation::Terms;
 use super::{Shared, now};
 use crate::analysis;
 use crate::domain::document::{
-    Body, Evidence, SandboxFacts, compose, egress_of, without_report, without_secrets,
+    Assessment, Body, Evidence, SandboxFacts, compose, egress_of, without_report, without_secrets,
 };
 use crate::domain::failure::Failure;
 use crate::domain::scan::Job;
@@ -24,7 +24,7 @@ pub(super) struct Account<'a> {
     pub(super) terms: &'a Terms,
     pub(super) ledger: &'a Ledger,
     pub(super) ending: &'a Ending,
-    pub(super) verdict: Option<&'a Verdict>,
+    pub(super) assessment: Option<&'a Assessment>,
     pub(super) stderr_tail: &'a str,
     pub(super) facts: SandboxFacts,
 }
@@ -36,7 +36,7 @@ pub(super) fn of_attempt<S: Sandbox>(
     account: Account<'_>,
     transition: &Transition,
 ) -> Rows {
-    let Account { job, target, terms, ledger, ending, verdict, stderr_tail, facts } = account;
+    let Account { job, target, terms, ledger, ending, assessment, stderr_tail, facts } = account;
     let failure = transition.event().failure();
     let attempt = AttemptRecord {
         attempt: job.attempt,
@@ -49,15 +49,15 @@ pub(super) fn of_attempt<S: Sandbox>(
         start_ms: facts.start_ms,
         run_ms: facts.run_ms,
     };
-    let body = match (ending, verdict, failure) {
-        (Ending::Report(report), Some(verdict), None) => {
+    let body = match (ending, assessment, failure) {
+        (Ending::Report(report), Some(assessment), None) => {
             let evidence = Evidence { target, report, ledger };
-            Some(compose(job, terms.documented(), evidence, facts, verdict.clone(), now()))
+            Some(compose(job, terms.documented(), evidence, facts, assessment.clone(), now()))
         }
         (Ending::Failure { report: Some(report), .. }, _, Some(failure)) if transition.to().is_final() => {
             let evidence = Evidence { target, report, ledger };
-            let verdict = not_evaluated(shared, failure);
-            Some(compose(job, terms.documented(), evidence, facts, verdict, now()))
+            let assessment = not_evaluated(shared, failure).into();
+            Some(compose(job, terms.documented(), evidence, facts, assessment, now()))
         }
         (_, _, Some(failure)) if transition.to().is_final() => {
             Some(failure_body(shared, job, Some(target), terms, ledger, facts, failure))

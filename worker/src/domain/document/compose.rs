@@ -1,26 +1,22 @@
 //! Makes a document out of what was asked for, what the fetcher claims, what the ledger shows and what the
 //! analysis says. Addresses and connection times come from the ledger, never from the report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use safeurl_protocol::ledger::{Decision, Ledger};
 use safeurl_protocol::{Exchange, Header, Purpose, Report};
 use url::Url;
 
+use super::features::features;
+use super::lists::{ips, lists};
 use super::{
-    Body, Certificate, Content, EgressEntry, Features, Form, Limits, Links, Lists, OutcomeName, Page,
-    Redirected, Request, Sandbox, Task, TaskOptions, Text, Timings, Tls,
+    Body, Certificate, Content, EgressEntry, Limits, Lists, OutcomeName, Page, Phone, Redirected, Request,
+    Sandbox, Task, TaskOptions, Technology, Text, Timings, Tls,
 };
 use crate::domain::scan::Job;
-use crate::domain::target::{Target, apex_of, apex_of_name};
+use crate::domain::target::{Target, apex_of};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Verdict;
-
-/// Domains of links kept for searching.
-const LINK_DOMAINS: usize = 500;
-
-/// URLs kept for searching.
-const URLS: usize = 1000;
 
 /// Headers whose values are secrets of the site or the submitter.
 const SECRET_HEADERS: [&str; 7] = [
@@ -45,6 +41,24 @@ pub struct Evidence<'a> {
     pub report: &'a Report,
     /// What the gateway saw.
     pub ledger: &'a Ledger,
+}
+
+/// What the analysis makes of the evidence: the verdict, and what it reads out of the report beside it. `None` stands
+/// for what was not looked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    pub verdict: Verdict,
+    pub technologies: Option<Vec<Technology>>,
+    pub phones: Option<Vec<Phone>>,
+    /// Of the text, by the text itself: ISO 639-1 where it has a code for it.
+    pub language: Option<String>,
+}
+
+/// A verdict without a look at anything else.
+impl From<Verdict> for Assessment {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, technologies: None, phones: None, language: None }
+    }
 }
 
 /// Where and how the fetch ran.
@@ -72,7 +86,7 @@ pub fn compose(
     options: TaskOptions,
     evidence: Evidence<'_>,
     facts: SandboxFacts,
-    verdict: Verdict,
+    assessment: Assessment,
     now: Timestamp,
 ) -> Body {
     let Evidence { target, report, ledger } = evidence;
@@ -101,9 +115,9 @@ pub fn compose(
             text: content
                 .text
                 .as_ref()
-                .map(|text| Text { words: text.words, language: text.language.clone() }),
+                .map(|text| Text { words: text.words, language: assessment.language.clone() }),
         }),
-        features: features(report, page_url.as_ref()),
+        features: features(report, page_url.as_ref(), &assessment),
         lists: lists(report, ledger),
         egress: egress_of(ledger),
         sandbox: Sandbox {
@@ -112,7 +126,7 @@ pub fn compose(
             ..sandbox(facts)
         },
         page,
-        verdict,
+        verdict: assessment.verdict,
     }
 }
 
@@ -126,14 +140,13 @@ pub fn without_report(
     facts: SandboxFacts,
     verdict: Verdict,
 ) -> Body {
-    let ips: BTreeSet<_> = ledger.entries.iter().filter_map(|entry| entry.dialed.clone()).collect();
     Body {
         task: task(job, target, options),
         page: None,
         requests: Vec::new(),
         content: None,
         features: None,
-        lists: Lists { ips: ips.into_iter().collect(), ..Lists::default() },
+        lists: Lists { ips: ips(ledger), ..Lists::default() },
         egress: egress_of(ledger),
         sandbox: sandbox(facts),
         verdict,
@@ -305,96 +318,6 @@ fn header_map(headers: &[Header]) -> BTreeMap<String, String> {
 
 fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
     headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
-}
-
-fn features(report: &Report, page: Option<&Url>) -> Option<Features> {
-    let features = report.features.as_ref()?;
-    let own = page.and_then(site_of);
-    let is_own = |href: &str| {
-        let site = Url::parse(href).ok().as_ref().and_then(site_of);
-        site.is_some() && site == own
-    };
-    let internal = features.links.list.iter().filter(|link| is_own(&link.href)).count() as u64;
-    let external = features
-        .links
-        .list
-        .iter()
-        .filter(|link| Url::parse(&link.href).is_ok_and(|url| url.has_host()) && !is_own(&link.href))
-        .count() as u64;
-    let forms = features.forms.iter().map(|form| {
-        let action = Url::parse(&form.action).ok();
-        let domain = action.as_ref().and_then(Url::host_str).map(str::to_owned);
-        let crosses = action.as_ref().is_some_and(|url| url.has_host() && site_of(url) != own);
-        Form::of(form, domain, crosses)
-    });
-    Some(Features {
-        meta: features.meta.clone(),
-        open_graph: features.open_graph.clone(),
-        forms: forms.collect(),
-        links: Links {
-            internal,
-            external,
-            domains: Vec::new(),
-            list: features.links.list.clone(),
-            capped: features.links.capped,
-        },
-        scripts: features.scripts.clone(),
-        iframes: features.iframes.clone(),
-        meta_refresh: features.meta_refresh.clone(),
-        emails: Some(features.emails.clone()),
-        phones: None,
-        favicon: features.favicon.clone(),
-        technologies: None,
-        json_ld: features.json_ld.clone(),
-        possible_redirects: features.possible_redirects.clone(),
-        embedded: features.embedded.clone(),
-        comments: features.comments.clone(),
-        capped: features.capped.clone(),
-    })
-}
-
-/// The registrable domain, or the host where there is none: what counts as one site.
-fn site_of(url: &Url) -> Option<String> {
-    apex_of(url).or_else(|| url.host_str().map(str::to_owned))
-}
-
-fn lists(report: &Report, ledger: &Ledger) -> Lists {
-    let mut urls = BTreeSet::new();
-    let mut domains = BTreeSet::new();
-    let mut hashes = BTreeSet::new();
-    let mut certificates = BTreeSet::new();
-    for exchange in &report.requests {
-        urls.insert(exchange.url.clone());
-        domains.extend(Url::parse(&exchange.url).ok().and_then(|url| url.domain().map(str::to_owned)));
-        hashes.extend(exchange.sha256.clone());
-        certificates.extend(exchange.tls.as_ref().and_then(|tls| tls.sha256.clone()));
-    }
-    hashes.extend(report.content.as_ref().map(|content| content.sha256.clone()));
-    let mut link_domains = BTreeSet::new();
-    if let Some(features) = &report.features {
-        let resources =
-            features.resources.iter().chain(features.scripts.iter().filter_map(|s| s.src.as_ref()));
-        urls.extend(resources.take(URLS).cloned());
-        hashes.extend(features.scripts.iter().filter_map(|script| script.inline_sha256.clone()));
-        link_domains = features
-            .links
-            .list
-            .iter()
-            .filter_map(|link| Url::parse(&link.href).ok()?.domain().map(str::to_owned))
-            .take(LINK_DOMAINS)
-            .collect();
-    }
-    let ips: BTreeSet<_> = ledger.entries.iter().filter_map(|entry| entry.dialed.clone()).collect();
-    let apex_domains: BTreeSet<_> = domains.iter().filter_map(|domain| apex_of_name(domain)).collect();
-    Lists {
-        ips: ips.into_iter().collect(),
-        domains: domains.into_iter().collect(),
-        apex_domains: apex_domains.into_iter().collect(),
-        urls: urls.into_iter().take(URLS).collect(),
-        link_domains: link_domains.into_iter().collect(),
-        hashes: hashes.into_iter().collect(),
-        certificates: certificates.into_iter().collect(),
-    }
 }
 
 /// The ledger as the document shows it.

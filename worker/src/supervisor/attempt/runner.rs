@@ -16,12 +16,11 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Effect, Known, plan};
-use crate::domain::document::{OutcomeName, SandboxFacts};
+use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
 use crate::domain::failure::Failure;
 use crate::domain::scan::{Job, Lease, WorkerId};
 use crate::domain::state::{Event, State, Transition};
 use crate::domain::target::{Masked, Target};
-use crate::domain::verdict::Verdict;
 use crate::gateway::Door;
 use crate::sandbox::{Network, Outcome, Ran, Sandbox, SandboxError, Waiting as _};
 use crate::supervisor::Shared;
@@ -99,7 +98,7 @@ struct Work {
     stderr_tail: String,
     ledger: Ledger,
     ending: Option<Ending>,
-    verdict: Option<Verdict>,
+    assessment: Option<Assessment>,
     /// The report with the body, where evidence is kept.
     whole: Option<Arc<Report>>,
 }

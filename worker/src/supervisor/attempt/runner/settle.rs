@@ -59,8 +59,8 @@ impl<S: Sandbox> Runner<S> {
         let judged =
             judge::within(limit, rules, work.target.clone(), report.clone(), work.ledger.clone()).await;
         match judged {
-            Ok(verdict) => {
-                work.verdict = Some(verdict);
+            Ok(assessment) => {
+                work.assessment = Some(assessment);
                 None
             }
             Err(failure) => {
@@ -91,7 +91,7 @@ impl<S: Sandbox> Runner<S> {
             terms: &work.terms,
             ledger: &work.ledger,
             ending: &ending,
-            verdict: work.verdict.as_ref(),
+            assessment: work.assessment.as_ref(),
             stderr_tail: &work.stderr_tail,
             facts,
         };

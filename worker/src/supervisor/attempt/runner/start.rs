@@ -153,7 +153,7 @@ impl<S: Sandbox> Runner<S> {
                     stderr_tail: String::new(),
                     ledger: Ledger::default(),
                     ending: None,
-                    verdict: None,
+                    assessment: None,
                     whole: None,
                 };
                 self.work = Some(work);
