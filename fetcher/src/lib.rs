@@ -20,8 +20,10 @@ pub mod robots;
 mod serve;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use safeurl_protocol::{Invocation, Report};
+use safeurl_protocol::{Content, Features, Invocation, Report, TextStatistics};
+use url::Url;
 
 /// The program, from its arguments to its exit code.
 #[must_use]
@@ -38,10 +40,7 @@ pub fn main() -> ExitCode {
 /// What a page in UTF-8, served from `url`, holds and says; `None` when `url` is no URL. For tests over third-party
 /// pages.
 #[must_use]
-pub fn page_facts(
-    html: &[u8],
-    url: &str,
-) -> Option<(safeurl_protocol::Features, safeurl_protocol::TextStatistics)> {
+pub fn page_facts(html: &[u8], url: &str) -> Option<(Features, TextStatistics)> {
     page::facts(html, url)
 }
 
@@ -67,6 +66,20 @@ pub fn mime_type(text: &str) -> Option<(String, Option<&'static str>)> {
 
 /// The WHATWG name of the encoding in which a page at `url` is read, when its header does not tell.
 #[must_use]
-pub fn encoding_of(bytes: &[u8], url: &url::Url) -> &'static str {
+pub fn encoding_of(bytes: &[u8], url: &Url) -> &'static str {
     page::encoding_of(bytes, url)
+}
+
+/// What the report says about a body that came whole from `url`, declared as `declared`, when reading may take
+/// `limit`.
+#[must_use]
+pub fn read_body(
+    url: &Url,
+    declared: Option<&str>,
+    bytes: &[u8],
+    limit: Duration,
+) -> (Content, Option<Features>) {
+    let source = page::Source { url, declared, disposition: None, options: None };
+    let document = page::read(&source, bytes, false, tokio::time::Instant::now() + limit);
+    (document.content, document.features)
 }
