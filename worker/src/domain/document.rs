@@ -404,3 +404,6 @@ pub enum OutcomeName {
     OutputTooLarge,
     Lost,
 }
+
+#[cfg(test)]
+mod tests;

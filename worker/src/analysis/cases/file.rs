@@ -1,6 +1,7 @@
 //! Cases of the rules about files and about the ledger.
 
 use safeurl_protocol::ledger::Decision;
+use safeurl_protocol::{Purpose, SideRequest};
 
 use super::{Pair, file, page};
 use crate::analysis::sample::Sample;
@@ -127,6 +128,23 @@ pub(super) const PAIRS: &[Pair] = &[
 
 /// What a container might change in its report, or what the ledger might say against it.
 type Lie = fn(&mut Sample);
+
+#[test]
+fn a_connection_made_for_robots_or_an_icon_is_a_reported_one() {
+    let beside = |said: &str| {
+        let mut sample = page(SITE, |s| {
+            s.hop("https://icons.example/favicon.ico", Some(200));
+        });
+        let mut exchange = sample.report.requests.pop().expect("it was added");
+        exchange.url = said.into();
+        sample.report.side.push(SideRequest { purpose: Purpose::Favicon, before: 1, exchange });
+        sample
+    };
+    let honest = beside("https://icons.example/favicon.ico");
+    assert!(!honest.fires("ledger-unreported-connection") && !honest.fires("ledger-disagrees"));
+    let lie = beside("https://elsewhere.example/favicon.ico");
+    assert!(lie.fires("ledger-unreported-connection") && lie.fires("ledger-disagrees"));
+}
 
 #[test]
 fn a_report_that_contradicts_the_ledger_in_any_way_is_caught() {

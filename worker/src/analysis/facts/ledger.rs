@@ -14,18 +14,23 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
     for entry in case.ledger.entries.iter().filter(|entry| entry.decision == Decision::Denied) {
         facts.see(Fact::LedgerDenied, format!("{} ({})", address(entry), entry.rule));
     }
-    for exchange in &case.report.requests {
+    for exchange in exchanges(case) {
         if let Some(lie) = contradiction(case, exchange) {
             facts.see(Fact::LedgerDisagrees, lie);
         }
     }
     // A connection cut short by the deadline has no number in the report yet, so names are compared.
     for entry in &case.ledger.entries {
-        let named = case.report.requests.iter().any(|exchange| leads_to(exchange, entry));
+        let named = exchanges(case).any(|exchange| leads_to(exchange, entry));
         if !named {
             facts.see(Fact::LedgerUnreported, address(entry));
         }
     }
+}
+
+/// Every exchange that is reported: hops, and what was asked beside them.
+fn exchanges<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Exchange> {
+    case.report.requests.iter().chain(case.report.side.iter().map(|side| &side.exchange))
 }
 
 /// What the ledger says against one exchange.
