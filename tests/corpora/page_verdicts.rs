@@ -31,13 +31,13 @@ use safeurl::domain::verdict::{Verdict, VerdictState};
 use safeurl_protocol::{Exchange, Features, Report, SCHEMA, Timings, Tls, Usage};
 
 /// Where a page is said to be that came without an address.
-const NOWHERE: &str = "https://page.example/";
+const NOWHERE: &str = "https://sjelvik.example/";
 
 /// Of a hundred harmless pages, so many may look suspicious.
 const SUSPICIOUS_PER_HUNDRED: usize = 2;
 
 /// Of a hundred phishing pages at an address that says nothing, at most so many may be called harmless.
-const MISSED_PER_HUNDRED: usize = 100;
+const MISSED_PER_HUNDRED: usize = 25;
 
 /// One page of a collection.
 struct Page {
@@ -130,7 +130,7 @@ fn articles() -> Vec<Page> {
 /// Where a page says it is.
 fn said(features: &Features) -> Option<Target> {
     let said = features.canonical.as_ref().or_else(|| features.open_graph.get("url"))?;
-    Target::parse(said).ok().filter(|target| target.host() != "page.example")
+    Target::parse(said).ok().filter(|target| target.host() != "sjelvik.example")
 }
 
 /// The page as a finished fetch without a gateway: nothing stands in the way, nothing else speaks against it.
@@ -203,8 +203,8 @@ fn honest_pages_are_left_alone_and_what_is_caught_is_counted() {
     for page in &pages {
         let verdict = judged(&rules, page);
         *table.entry((page.class, verdict.state)).or_default() += 1;
-        let expected = page.harmless == (verdict.state < VerdictState::Suspicious);
-        if !expected {
+        let expected = if page.harmless { VerdictState::Benign } else { VerdictState::Suspicious };
+        if (page.harmless && verdict.state != expected) || (!page.harmless && verdict.state < expected) {
             let why: Vec<_> = verdict.findings.iter().map(|finding| finding.rule_id.as_str()).collect();
             let state = verdict.state.as_str();
             told.push(format!("{:<11} {state:<10} {} {}", page.class, page.file, why.join(" ")));

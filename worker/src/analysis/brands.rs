@@ -65,13 +65,13 @@ impl Brand {
     /// Whether the text speaks of the brand, by whole words.
     pub(super) fn is_named_in(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        self.words.iter().chain(&self.common_words).any(|word| {
-            text.match_indices(word.as_str()).any(|(at, _)| {
-                let before = text[..at].chars().next_back();
-                let after = text[at + word.len()..].chars().next();
-                !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
-            })
-        })
+        self.words.iter().chain(&self.common_words).any(|word| stands_in(word, &text))
+    }
+
+    /// The same, by words that mean nothing else.
+    pub(super) fn is_named_surely_in(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        self.words.iter().any(|word| stands_in(word, &text))
     }
 
     /// Whether one word of an address is the brand's.
@@ -98,6 +98,18 @@ impl Brand {
         });
         near.min()
     }
+}
+
+/// Whether the word stands in the text, both in lower case, as a whole one. Scripts that write without spaces put
+/// their own letters right beside it.
+fn stands_in(word: &str, text: &str) -> bool {
+    let goes_on =
+        |c: char| c.is_alphanumeric() && !matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(goes_on) && !after.is_some_and(goes_on)
+    })
 }
 
 /// How a name comes near a brand's.
@@ -170,6 +182,7 @@ mod tests {
             ("PayPal: Log in", true),
             ("my-paypal", true),
             ("paypalish", false),
+            ("PayPalにログイン", true),
             ("", false),
             ("épaypal", false),
         ] {

@@ -5,8 +5,10 @@
 
 mod address;
 mod brand;
+mod disguise;
 mod download;
 mod form;
+mod identity;
 mod ledger;
 mod page;
 mod redirect;
@@ -104,6 +106,10 @@ facts! {
     FormToAddress = "form-to-address",
     FormToMail = "form-to-mail",
     FormToCollector = "form-to-collector",
+    /// A secret is asked for in a field that shows what is typed.
+    FormSecretShown = "form-secret-shown",
+    /// What is typed goes to a script with a name that kits use.
+    FormToKitScript = "form-to-kit-script",
     FormCard = "form-card",
     FormCardPlain = "form-card-plain",
     FormIdentity = "form-identity",
@@ -114,6 +120,16 @@ facts! {
     BrandLoginElsewhere = "brand-login-elsewhere",
     BrandAssetsElsewhere = "brand-assets-elsewhere",
     BrandOwnSite = "brand-own-site",
+    /// The page asks for secrets and says that it belongs to a brand.
+    BrandOwnerElsewhere = "brand-owner-elsewhere",
+    /// The page asks for nothing yet and goes by a brand's name.
+    BrandPresentsItself = "brand-presents-itself",
+    /// The page says that it was saved from a brand's site.
+    BrandCopied = "brand-copied",
+    PageCopiedLogin = "page-copied-login",
+    /// The page asks for secrets and names neither its site nor an owner that fits.
+    PageNobodyVouches = "page-nobody-vouches",
+    PageInsidePage = "page-inside-page",
     PageSaysOtherSite = "page-says-other-site",
 
     ScriptObfuscated = "script-obfuscated",
@@ -127,6 +143,8 @@ facts! {
     /// A script that decodes a file and hands it over as a download.
     ScriptSmugglesFile = "script-smuggles-file",
     ScriptMovesOn = "script-moves-on",
+    /// An empty page's script would send visitors to another site.
+    ScriptLeavesSite = "script-leaves-site",
 
     DownloadProgram = "download-program",
     DownloadScript = "download-script",
@@ -147,10 +165,12 @@ facts! {
     LinksElsewhere = "links-elsewhere",
     /// Letters of several scripts in one word of the title, or in several of the text.
     PageMixedScript = "page-mixed-script",
+    PageDisguisedWords = "page-disguised-words",
     PageRunCommand = "page-run-command",
     PageScare = "page-scare",
     PageGiveaway = "page-giveaway",
     PageAccountThreat = "page-account-threat",
+    PageWallet = "page-wallet",
     PageCopied = "page-copied",
     /// Counts words of a page that asks for no password.
     PageText = "page-text",
@@ -195,6 +215,8 @@ impl Facts {
         tls::add(case, &mut facts);
         form::add(case, &mut facts);
         brand::add(case, &mut facts);
+        identity::add(case, &mut facts);
+        disguise::add(case, &mut facts);
         script::add(case, &mut facts);
         download::add(case, &mut facts);
         page::add(case, &mut facts);

@@ -35,6 +35,10 @@ pub(super) struct Lists {
     pub(super) archive_endings: Vec<String>,
     /// File endings of documents and media, which a program hides behind.
     pub(super) document_endings: Vec<String>,
+    /// Names of fields that ask for a password or code.
+    pub(super) secret_fields: Vec<String>,
+    /// Names of the scripts to which kits post what they collect.
+    pub(super) kit_scripts: Vec<String>,
     /// Names of fields that ask for a payment card's number or code.
     pub(super) card_fields: Vec<String>,
     /// Names of fields that ask for official numbers of a person.
@@ -87,15 +91,15 @@ impl Phrases {
         compiled.collect::<Result<_, RulesError>>().map(Self)
     }
 
-    /// Each fact whose phrase stands in the title or the text, with what was matched.
-    pub(super) fn find<'t>(&self, title: &'t str, text: &'t str) -> Vec<(Fact, &'t str)> {
+    /// Each fact whose phrase stands in the title or the text, with what was matched and where it was looked for.
+    pub(super) fn find<'t>(&self, title: &'t str, text: &'t str) -> Vec<(Fact, &'t str, Place)> {
         let hits = self.0.iter().filter_map(|(fact, place, regex)| {
             let found = match place {
                 Place::Title => regex.find(title),
                 Place::Text => regex.find(text),
                 Place::Either => regex.find(title).or_else(|| regex.find(text)),
             };
-            found.map(|found| (*fact, found.as_str()))
+            found.map(|found| (*fact, found.as_str(), *place))
         });
         hits.collect()
     }

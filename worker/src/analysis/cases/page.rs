@@ -1,6 +1,6 @@
 //! Cases of the rules about what a page asks, says and does, and of what is too thin.
 
-use safeurl_protocol::ErrorClass;
+use safeurl_protocol::{Embedded, EmbeddedKind, ErrorClass, PossibleRedirect, RedirectMeans};
 
 use super::{Pair, page};
 use crate::analysis::sample::Sample;
@@ -17,6 +17,33 @@ fn here(change: impl FnOnce(&mut Sample)) -> Sample {
 /// Applies builder calls that return the sample.
 macro_rules! with {
     ($site:expr, $($call:tt)+) => { || page($site, |s| { s.$($call)+; }) };
+}
+
+/// A page with one comment in it.
+fn comment(text: &str) -> Sample {
+    here(|s| s.features().comments.push(text.into()))
+}
+
+/// A page with a document in an address.
+fn embedded(kind: &str) -> Sample {
+    here(|s| {
+        s.features().embedded.push(Embedded {
+            kind: EmbeddedKind::Data,
+            element: "iframe".into(),
+            mime_type: Some(kind.into()),
+            size: Some(4000),
+            sha256: None,
+        });
+    })
+}
+
+/// A page of hardly any words whose script would lead there.
+fn leads(to: &str) -> Sample {
+    here(|s| {
+        s.text(3, "");
+        let redirect = PossibleRedirect { to: to.into(), by: RedirectMeans::Location };
+        s.features().possible_redirects.push(redirect);
+    })
 }
 
 pub(super) const PAIRS: &[Pair] = &[
@@ -41,6 +68,16 @@ pub(super) const PAIRS: &[Pair] = &[
         "form-card",
         with!(SITE, form(SITE, &["card_number:text"])),
         with!(SITE, form(SITE, &["card_number:hidden"])),
+    ),
+    (
+        "form-secret-shown",
+        with!(SITE, form(SITE, &["user:text", "pass-word:text"])),
+        with!(SITE, login(SITE).form(SITE, &["password:text"])),
+    ),
+    (
+        "form-to-kit-script",
+        with!(SITE, login("https://harbour.example/a/post.php")),
+        with!(SITE, login("https://harbour.example/a/login.php")),
     ),
     ("form-card-plain", with!(PLAIN, form(PLAIN, &["cvv:tel"])), with!(SITE, form(SITE, &["cvv:tel"]))),
     ("form-identity", with!(SITE, form(SITE, &["SSN:text"])), with!(SITE, form(SITE, &["lesson:text"]))),
@@ -71,6 +108,36 @@ pub(super) const PAIRS: &[Pair] = &[
         ),
     ),
     ("brand-own-site", || Sample::page("https://www.paypal.com/"), || Sample::page("http://www.paypal.com/")),
+    (
+        "brand-owner-elsewhere",
+        with!(SITE, text(40, "Log in. © 2024 PayPal, Inc.").login(SITE)),
+        with!(SITE, text(40, "Log in. © 2024 Harbour. Pay by PayPal.").login(SITE)),
+    ),
+    (
+        "thin-brand-presents-itself",
+        with!(SITE, title("MetaMask - A wallet").text(40, "")),
+        with!(SITE, title("Why we no longer use MetaMask").text(40, "")),
+    ),
+    (
+        "thin-nobody-vouches",
+        with!(SITE, title("Sign in").text(40, "User Password").login(SITE)),
+        with!(SITE, title("Sign in").text(40, "The HARBOUR, open all day").login(SITE)),
+    ),
+    (
+        "brand-copied",
+        || comment("saved from url=(0022)https://www.paypal.com/signin"),
+        || comment("saved from url=(0022)https://harbour.example/signin"),
+    ),
+    (
+        "page-copied-login",
+        || {
+            let mut sample = comment("Mirrored from bank.example/login by HTTrack");
+            sample.login(SITE);
+            sample
+        },
+        || comment("Mirrored from bank.example/login by HTTrack"),
+    ),
+    ("page-inside-page", || embedded("text/html"), || embedded("image/svg+xml")),
     (
         "page-says-other-site",
         || here(|s| s.login(SITE).features().canonical = Some("https://bank.example/login".into())),
@@ -112,6 +179,7 @@ pub(super) const PAIRS: &[Pair] = &[
         with!(SITE, text(2, "").script(&["location-assign"])),
         with!(SITE, text(80, "").script(&["location-assign"])),
     ),
+    ("script-leaves-site", || leads("https://b.example/"), || leads("https://www.harbour.example/")),
     (
         "frame-hidden",
         with!(SITE, frame("https://tracker.example/", true)),
@@ -134,6 +202,16 @@ pub(super) const PAIRS: &[Pair] = &[
         "page-mixed-script",
         with!(SITE, title("Βаncа Login")),
         with!(SITE, title("Банка").text(40, "One slip: мaгазин")),
+    ),
+    (
+        "page-disguised-words",
+        with!(SITE, text(40, "BT ID or Email address Passvvord")),
+        with!(SITE, text(40, "Mot de passe, accès, sécurité")),
+    ),
+    (
+        "thin-wallet",
+        with!(SITE, text(40, "Connect to a wallet")),
+        with!(SITE, text(900, "Then they connect your wallet")),
     ),
     (
         "page-run-command",

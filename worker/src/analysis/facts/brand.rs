@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::form::{asks_card, asks_identity, other_site_claimed};
+use super::form::{asks_card, asks_identity, other_site_claimed, shown_secret};
 use super::{Fact, Facts};
 use crate::analysis::case::{Case, site_of_text};
 
@@ -66,11 +66,11 @@ fn borrowed(case: &Case<'_>, host: &str, facts: &mut Facts) {
 }
 
 /// Password, payment card, official number: what a copy of a brand's page is made for.
-fn asks_for_secrets(case: &Case<'_>) -> bool {
+pub(super) fn asks_for_secrets(case: &Case<'_>) -> bool {
     case.asks_password()
         || case.features().is_some_and(|features| {
             features.forms.iter().any(|form| {
-                if asks_card(case, form) || asks_identity(case, form) {
+                if asks_card(case, form) || asks_identity(case, form) || shown_secret(case, form).is_some() {
                     return true;
                 }
                 let mail = form.inputs.iter().any(|input| input.kind == "email");

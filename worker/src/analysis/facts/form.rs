@@ -26,17 +26,29 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
 
 /// Where a form sends what was typed.
 fn target(case: &Case<'_>, form: &Form, facts: &mut Facts) {
-    let Ok(action) = Url::parse(&form.action) else { return };
-    let asks = form.has_password || asks_card(case, form);
+    let asks = form.has_password || asks_card(case, form) || shown_secret(case, form).is_some();
+    let controls = form.inputs.iter().filter_map(|input| input.form_action.as_deref());
+    for address in std::iter::once(form.action.as_str()).chain(controls) {
+        target_of(case, form, address, asks, facts);
+    }
+}
+
+/// One of the places a form posts to: its own, or that of a button.
+fn target_of(case: &Case<'_>, form: &Form, address: &str, asks: bool, facts: &mut Facts) {
+    let Ok(action) = Url::parse(address) else { return };
     if asks && action.scheme() == "mailto" {
-        facts.see(Fact::FormToMail, &form.action);
+        facts.see(Fact::FormToMail, address);
     }
     let Some(host) = action.host_str() else { return };
     if lists_host(&case.rules.lists().collector_hosts, host) && (asks || asks_text(form)) {
-        facts.see(Fact::FormToCollector, &form.action);
+        facts.see(Fact::FormToCollector, address);
     }
     if !asks {
         return;
+    }
+    let script = action.path().rsplit('/').next().unwrap_or_default().to_lowercase();
+    if case.rules.lists().kit_scripts.contains(&script) {
+        facts.see(Fact::FormToKitScript, address);
     }
     // An operator of several sites posts from one to the other; a list of brands knows the large ones.
     let same_owner = case
@@ -45,9 +57,9 @@ fn target(case: &Case<'_>, form: &Form, facts: &mut Facts) {
         .and_then(Url::host_str)
         .is_some_and(|page| case.rules.brands().iter().any(|brand| brand.owns(page) && brand.owns(host)));
     if site_of(&action) != case.site() && !same_owner {
-        facts.see(Fact::FormPasswordOffSite, &form.action);
+        facts.see(Fact::FormPasswordOffSite, address);
         if address_of(&action).is_some() {
-            facts.see(Fact::FormToAddress, &form.action);
+            facts.see(Fact::FormToAddress, address);
         }
     }
 }
@@ -59,6 +71,9 @@ fn fields(case: &Case<'_>, form: &Form, plain: bool, facts: &mut Facts) {
         if plain {
             facts.see(Fact::FormCardPlain, &form.action);
         }
+    }
+    if let Some(name) = shown_secret(case, form) {
+        facts.see(Fact::FormSecretShown, name);
     }
     for input in form.inputs.iter().filter(|input| is_typed(&input.kind)) {
         let name = letters(&input.name);
@@ -105,6 +120,16 @@ pub(super) fn asks_card(case: &Case<'_>, form: &Form) -> bool {
 pub(super) fn asks_identity(case: &Case<'_>, form: &Form) -> bool {
     let known = &case.rules.lists().identity_fields;
     form.inputs.iter().any(|input| is_typed(&input.kind) && known.contains(&letters(&input.name)))
+}
+
+/// The name of a field that asks for a secret and shows what is typed. Beside a password field it is the one that takes
+/// its place when somebody wants to see what he types.
+pub(super) fn shown_secret<'a>(case: &Case<'_>, form: &'a Form) -> Option<&'a str> {
+    let known = &case.rules.lists().secret_fields;
+    let shown = |kind: &str| matches!(kind, "text" | "tel" | "number");
+    let hides = form.has_password || case.asks_password();
+    let field = form.inputs.iter().find(|input| shown(&input.kind) && known.contains(&letters(&input.name)));
+    field.filter(|_| !hides).map(|input| input.name.as_str())
 }
 
 fn asks_text(form: &Form) -> bool {

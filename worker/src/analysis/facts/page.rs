@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Fact, Facts};
 use crate::analysis::case::{Case, site_of, site_of_text};
-use crate::analysis::lists::lists_host;
+use crate::analysis::lists::{Place, lists_host};
 use crate::analysis::names::{mixes_scripts, words};
 
 /// Fewer words than this without a form: nobody reads such a page.
@@ -133,7 +133,7 @@ fn links_elsewhere(case: &Case<'_>, features: &Features, facts: &mut Facts) {
 }
 
 fn phrases(case: &Case<'_>, facts: &mut Facts) {
-    for (fact, text) in case.rules.phrases().find(case.title(), case.text()) {
+    for (fact, text, place) in case.rules.phrases().find(case.title(), case.text()) {
         let notice = matches!(
             fact,
             Fact::PageChallenge
@@ -143,8 +143,11 @@ fn phrases(case: &Case<'_>, facts: &mut Facts) {
                 | Fact::PageScare
                 | Fact::PageGiveaway
                 | Fact::PageRunCommand
+                | Fact::PageWallet
         );
-        if !(notice && case.words() > NOTICE_WORDS) {
+        // What a title promises is promised, however long the small print.
+        let promised = fact == Fact::PageGiveaway && place == Place::Title;
+        if promised || !(notice && case.words() > NOTICE_WORDS) {
             facts.see(fact, text);
         }
     }

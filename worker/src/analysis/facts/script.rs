@@ -6,7 +6,7 @@ use super::{Fact, Facts};
 use crate::analysis::case::Case;
 
 /// Fewer words than this: the page is there to send the visitor on.
-const HARDLY_ANY_WORDS: u64 = 10;
+pub(super) const HARDLY_ANY_WORDS: u64 = 10;
 
 pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
     let Some(features) = case.features() else { return };
