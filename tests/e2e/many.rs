@@ -32,7 +32,7 @@ fn lists_are_read_from_files_and_stdin_each_url_once_and_a_bad_line_is_named() {
     for (path, times) in [("/a", 1), ("/b", 1), ("/c", 1), ("/d", 1), ("/comment", 0)] {
         assert_eq!(site.hits(path), times, "{path}");
     }
-    let lines: Vec<_> = ran.out.split_terminator("\r\n").collect();
+    let lines: Vec<_> = ran.out.lines().collect();
     assert_eq!(lines.len(), 5, "{}", ran.out);
     assert!(lines[0].starts_with("url,state,verdict,score,"), "{}", lines[0]);
     assert!(lines[1..].iter().all(|line| line.contains(",COMPLETED,")), "{}", ran.out);

@@ -37,7 +37,7 @@ const KEYS: &[(&str, &str)] = &[
     ("features.links", "internal external domains list capped"),
     ("features.links.domains[]", "domain links"),
     ("features.links.list[]", "href text"),
-    ("features.forms[]", "action actionDomain method inputs hasPassword crossDomain"),
+    ("features.forms[]", "action actionDomain method inputs hasPassword crossDomain embedded"),
     ("features.forms[].inputs[]", "name type formAction"),
     ("features.scripts[]", "src inlineSha256 size traits"),
     ("features.iframes[]", "src hidden"),
