@@ -8,13 +8,22 @@ const EXCERPT_BYTES: usize = 4 * 1024;
 /// Of a Thai word, on average.
 const LETTERS_A_WORD: u64 = 5;
 
+/// White space passed over in one text. Elements inside each other read the same text again, and there may be megabytes
+/// of it.
+const MAX_BLANKS: usize = 16 * 1024;
+
 /// White space of HTML at both ends removed and collapsed to one space inside, cut to `max` bytes.
 pub(super) fn collapse<'a>(parts: impl IntoIterator<Item = &'a str>, max: usize) -> String {
     let mut collapsed = String::new();
     let mut gap = false;
+    let mut blanks = 0;
     for c in parts.into_iter().flat_map(str::chars) {
         if c.is_ascii_whitespace() {
             gap = !collapsed.is_empty();
+            blanks += 1;
+            if blanks > MAX_BLANKS {
+                break;
+            }
             continue;
         }
         if collapsed.len() + usize::from(gap) + c.len_utf8() > max {

@@ -16,12 +16,16 @@ const BRACKETS: &[(char, char)] = &[('[', ']'), ('(', ')'), ('{', '}'), ('<', '>
 
 /// Gives every address in `text` whose `@` is spelled out.
 pub(in crate::page) fn find_disguised(text: &str, found: &mut impl FnMut(String)) {
+    let mut in_space = false;
     for (start, c) in text.char_indices() {
+        // Of a row of spaces the first only: what follows the row is looked at from there, and it may be long.
+        let spaces_begin = c.is_whitespace() && !in_space;
+        in_space = c.is_whitespace();
         // An opening bracket, or the space before a word.
         let sign = if let Some((_, close)) = BRACKETS.iter().find(|(open, _)| *open == c) {
             bracketed(&text[start + c.len_utf8()..], *close, AT)
                 .map(|length| (start + c.len_utf8() + length, false))
-        } else if c.is_whitespace() {
+        } else if spaces_begin {
             bare(&text[start..], "at").map(|length| (start + length, true))
         } else {
             None
@@ -153,6 +157,7 @@ mod tests {
             ("first.last (AT) mail (DOT) example (dot) org.", "first.last@mail.example.org"),
             ("first dot last at example dot org", "first.last@example.org"),
             ("name AT example DOT com", "name@example.com"),
+            ("name \n\t at \n\t example \u{a0} dot  com", "name@example.com"),
             ("name{at}example{punkt}de", "name@example.de"),
             ("name <at> example <.> de", "name@example.de"),
         ] {

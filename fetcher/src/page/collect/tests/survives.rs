@@ -68,6 +68,11 @@ fn traps_that_cost_the_square_of_their_size_end() {
     after_a_form(&"<a href=x><p>".repeat(20_000));
     after_a_form(&"<iframe srcdoc='<iframe srcdoc=x>'></iframe>".repeat(20_000));
     after_a_form(&"<select><option><button><p>".repeat(20_000));
+    let blanks = " ".repeat(5_000_000);
+    after_a_form(&format!("<p>{blanks}x"));
+    after_a_form(&format!("<p hidden>(at){blanks}x"));
+    after_a_form(&format!("<noscript>[at]{blanks}[dot]{blanks}x"));
+    after_a_form(&format!("{}{blanks}x", "<bdo dir=rtl>".repeat(900)));
 }
 
 #[test]
