@@ -25,7 +25,7 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
 
 /// What is wrong with a certificate that does not verify: the most telling reason only.
 fn fault(tls: &Tls, now: i64) -> Fact {
-    let why = tls.error.as_deref().unwrap_or_default().to_lowercase();
+    let why = own_words(tls.error.as_deref().unwrap_or_default()).to_lowercase();
     let outside = tls.valid_to.is_some_and(|to| to < now) || tls.valid_from.is_some_and(|from| from > now);
     if tls.subject.is_some() && tls.subject == tls.issuer {
         Fact::TlsSelfSigned
@@ -35,5 +35,53 @@ fn fault(tls: &Tls, now: i64) -> Fact {
         Fact::TlsNameMismatch
     } else {
         Fact::TlsUntrusted
+    }
+}
+
+/// The fetcher quotes the names of a certificate last; whoever made it chose them, `expired.example` as well.
+fn own_words(why: &str) -> &str {
+    why.split_once(" (but for ").map_or(why, |(own, _)| own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(error: &str) -> Fact {
+        let tls = Tls {
+            protocol: None,
+            cipher: None,
+            alpn: None,
+            verified: false,
+            error: Some(error.to_owned()),
+            subject: Some("CN=a.example".to_owned()),
+            issuer: Some("CN=An Issuer".to_owned()),
+            san_list: Vec::new(),
+            valid_from: None,
+            valid_to: None,
+            sha256: None,
+            chain: Vec::new(),
+        };
+        fault(&tls, 0)
+    }
+
+    #[test]
+    fn the_names_in_a_certificate_do_not_tell_what_is_wrong_with_it() {
+        for (error, expected) in [
+            ("expired on 2026-01-01", Fact::TlsExpired),
+            ("not yet valid (only from 2027-01-01 on)", Fact::TlsExpired),
+            ("a certificate of its issuers has expired", Fact::TlsExpired),
+            ("expired on 2026-01-01; not valid for this name (but for a.example)", Fact::TlsExpired),
+            ("not valid for this name (it has none)", Fact::TlsNameMismatch),
+            ("not valid for this name (but for expired.example)", Fact::TlsNameMismatch),
+            (
+                "not valid for this name (but for a (but for not yet valid, b and 3 more)",
+                Fact::TlsNameMismatch,
+            ),
+            ("unknown issuer (the server sends no certificate but its own)", Fact::TlsUntrusted),
+            ("unknown issuer; not valid for this name (but for not yet valid)", Fact::TlsNameMismatch),
+        ] {
+            assert_eq!(of(error), expected, "{error}");
+        }
     }
 }
