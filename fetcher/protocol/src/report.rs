@@ -28,6 +28,20 @@ pub struct Report {
     pub body: Option<String>,
 }
 
+impl Report {
+    /// All exchanges in the order they were made. Takes time for what there is and not for its square: the report may
+    /// be anybody's.
+    pub fn in_order(&self) -> impl Iterator<Item = (Purpose, &Exchange)> {
+        let mut order: Vec<_> =
+            self.side.iter().map(|side| (side.before, side.purpose, &side.exchange)).collect();
+        let hops = self.requests.iter().enumerate();
+        // What was made before a hop stands in front of it already, and the sort leaves it there.
+        order.extend(hops.map(|(n, exchange)| (n, Purpose::Document, exchange)));
+        order.sort_by_key(|(before, _, _)| *before);
+        order.into_iter().map(|(_, purpose, exchange)| (purpose, exchange))
+    }
+}
+
 /// An exchange that served a hop or the page and was not one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

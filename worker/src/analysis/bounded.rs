@@ -38,12 +38,12 @@ pub(super) fn bounded(report: &Report) -> Cow<'_, Report> {
 
 fn keeps_to_limits(report: &Report) -> bool {
     let exchanges = report.requests.len() <= EXCHANGES
-        && report.requests.iter().all(|exchange| {
+        && report.side.len() <= EXCHANGES
+        && report.in_order().all(|(_, exchange)| {
             exchange.url.len() <= MAX_URL_BYTES
                 && exchange.headers.len() <= HEADERS
                 && exchange.redirect.as_ref().is_none_or(|redirect| redirect.to.len() <= MAX_URL_BYTES)
-        })
-        && report.side.len() <= EXCHANGES;
+        });
     let content = report.content.as_ref().is_none_or(|content| {
         let texts = [&content.declared_mime_type, &content.sniffed_mime_type, &content.file_name];
         texts.into_iter().flatten().all(|text| text.len() <= TEXT_BYTES)
@@ -63,7 +63,7 @@ fn cut(report: &Report) -> Report {
         report.requests.extend(last);
     }
     report.side.truncate(EXCHANGES);
-    for exchange in &mut report.requests {
+    for exchange in report.requests.iter_mut().chain(report.side.iter_mut().map(|side| &mut side.exchange)) {
         exchange.headers.truncate(HEADERS);
         shorten(&mut exchange.url, MAX_URL_BYTES);
         if let Some(redirect) = &mut exchange.redirect {
@@ -128,7 +128,7 @@ fn shorten(text: &mut String, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
-    use safeurl_protocol::PhoneText;
+    use safeurl_protocol::{PhoneText, Purpose, SideRequest};
 
     use super::*;
     use crate::analysis::sample::Sample;
@@ -137,6 +137,18 @@ mod tests {
     fn an_honest_report_is_not_touched() {
         let sample = Sample::page("https://harbour.example/");
         assert!(matches!(bounded(&sample.report), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_was_asked_beside_the_hops_is_cut_like_them() {
+        let mut sample = Sample::page("https://harbour.example/");
+        let mut exchange = sample.report.requests[0].clone();
+        exchange.url = format!("https://harbour.example/{}", "x".repeat(MAX_URL_BYTES));
+        sample.report.side =
+            vec![SideRequest { purpose: Purpose::Favicon, before: 1, exchange }; EXCHANGES + 1];
+        let cut = bounded(&sample.report);
+        assert_eq!((cut.side.len(), cut.side[0].exchange.url.len()), (EXCHANGES, MAX_URL_BYTES));
+        assert!(matches!(bounded(&cut), Cow::Borrowed(_)), "a cut report keeps to the limits");
     }
 
     #[test]

@@ -149,6 +149,10 @@ fn read(bytes: &[u8], attempt: &str) -> Result<Report, String> {
     if report.requests.is_empty() {
         return Err("the report names no request".into());
     }
+    // It would stand where the last hop is looked for.
+    if report.side.iter().any(|side| side.purpose == Purpose::Document) {
+        return Err("the report has a hop beside the hops".into());
+    }
     Ok(report)
 }
 
@@ -313,6 +317,15 @@ mod tests {
         let requests = vec![exchange(None, Some(ErrorClass::Connect))];
         let ending = decide(reported(&report(requests)), ATTEMPT, Watched::Gateway(&denied));
         assert_eq!(class_of(&ending), Some(FailureClass::EgressDenied));
+    }
+
+    #[test]
+    fn what_was_asked_beside_the_hops_is_no_hop() {
+        let exchange = exchange(Some(200), None);
+        let side = SideRequest { purpose: Purpose::Document, before: 1, exchange: exchange.clone() };
+        let hidden = Report { side: vec![side], ..report(vec![exchange]) };
+        let ending = decide(reported(&hidden), ATTEMPT, Watched::Gateway(&ledger()));
+        assert_eq!(class_of(&ending), Some(FailureClass::OutputInvalid));
     }
 
     /// A hop that was refused, and the exchange for robots.txt that went before it.

@@ -156,24 +156,18 @@ fn headers(report: &Report, kept: Option<usize>) -> String {
             )
         });
     }
-    for (n, hop) in report.requests.iter().enumerate() {
-        for side in report.side.iter().filter(|side| side.before == n) {
-            exchange(&mut text, beside(side.purpose), &side.exchange);
+    let mut hops = 0;
+    for (purpose, made) in report.in_order() {
+        match purpose {
+            Purpose::Document => {
+                hops += 1;
+                exchange(&mut text, &format!("hop {hops}"), made);
+            }
+            Purpose::Robots => exchange(&mut text, "robots.txt", made),
+            Purpose::Favicon => exchange(&mut text, "icon", made),
         }
-        exchange(&mut text, &format!("hop {}", n + 1), hop);
-    }
-    for side in report.side.iter().filter(|side| side.before >= report.requests.len()) {
-        exchange(&mut text, beside(side.purpose), &side.exchange);
     }
     text
-}
-
-const fn beside(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Document => "beside the hops",
-        Purpose::Robots => "robots.txt",
-        Purpose::Favicon => "icon",
-    }
 }
 
 fn exchange(text: &mut String, what: &str, exchange: &Exchange) {

@@ -227,16 +227,7 @@ fn redirected(submitted: &Url, last: &Url) -> Option<Redirected> {
 
 /// All exchanges in the order they were made.
 fn requests(report: &Report, ledger: &Ledger) -> Vec<Request> {
-    let mut requests = Vec::with_capacity(report.requests.len() + report.side.len());
-    let hops = report.requests.iter().map(|exchange| (Purpose::Document, exchange));
-    let beside = |before: usize| report.side.iter().filter(move |side| side.before == before);
-    for (n, hop) in hops.enumerate() {
-        requests.extend(beside(n).map(|side| request(side.purpose, &side.exchange, ledger)));
-        requests.push(request(hop.0, hop.1, ledger));
-    }
-    let rest = report.side.iter().filter(|side| side.before >= report.requests.len());
-    requests.extend(rest.map(|side| request(side.purpose, &side.exchange, ledger)));
-    requests
+    report.in_order().map(|(purpose, exchange)| request(purpose, exchange, ledger)).collect()
 }
 
 fn request(purpose: Purpose, exchange: &Exchange, ledger: &Ledger) -> Request {
