@@ -54,6 +54,7 @@ async fn a_server_in_both_families_is_reached_over_ipv6() {
     let gateway = two_families(&run_dir, Duration::from_secs(20)).await;
     let (status, entry) = reached(bound(&gateway, PLENTY).await, port(&v4)).await;
     assert_eq!((status, entry.dialed.as_deref(), entry.error), (200, Some("::1"), None));
+    assert_eq!(entry.tried[0], "::1");
 }
 
 #[tokio::test]
@@ -64,6 +65,7 @@ async fn a_refused_ipv6_address_is_followed_by_ipv4_and_leaves_no_error() {
     let gateway = two_families(&run_dir, Duration::from_secs(20)).await;
     let (status, entry) = reached(bound(&gateway, PLENTY).await, port(&v4)).await;
     assert_eq!((status, entry.dialed.as_deref(), entry.error), (200, Some("127.0.0.1"), None));
+    assert_eq!(entry.tried, ["::1", "127.0.0.1"], "who lost is told as well");
     assert!(entry.connect_ms.is_some());
 }
 
@@ -76,6 +78,7 @@ async fn an_ipv6_address_that_swallows_everything_does_not_hold_ipv4_up() {
     let gateway = two_families(&run_dir, Duration::from_secs(60)).await;
     let (status, entry) = reached(bound(&gateway, PLENTY).await, port(&v4)).await;
     assert_eq!((status, entry.dialed.as_deref(), entry.error), (200, Some("127.0.0.1"), None));
+    assert_eq!(entry.tried, ["::1", "127.0.0.1"], "who lost is told as well");
 }
 
 #[tokio::test]
@@ -88,5 +91,6 @@ async fn where_one_family_is_silent_and_the_other_refuses_the_silence_is_told() 
     let gateway = two_families(&run_dir, Duration::from_millis(600)).await;
     let (status, entry) = reached(bound(&gateway, PLENTY).await, closed).await;
     assert_eq!((status, entry.dialed.as_deref()), (504, Some("127.0.0.1")));
+    assert_eq!(entry.tried, ["::1", "127.0.0.1"]);
     assert_eq!(entry.error.as_deref(), Some("timed out"));
 }

@@ -50,8 +50,11 @@ pub struct Entry {
     pub host: String,
     /// Port as asked for.
     pub port: u16,
-    /// What the name resolved to, in the order tried.
+    /// What the name resolved to.
     pub addresses: Vec<String>,
+    /// Those of them that were dialled, in that order: each had a packet, though only one of them more than that.
+    #[serde(default)]
+    pub tried: Vec<String>,
     /// The address that was dialled: the one connected to, or the last one tried. `null` when none was.
     pub dialed: Option<String>,
     /// The gateway's decision.

@@ -82,6 +82,7 @@ impl Sample {
             host: parsed.host_str().expect("a host").to_owned(),
             port: parsed.port_or_known_default().expect("a port"),
             addresses: vec!["192.0.2.1".into()],
+            tried: vec!["192.0.2.1".into()],
             dialed: Some("192.0.2.1".into()),
             decision: Decision::Allowed,
             rule: "global".into(),

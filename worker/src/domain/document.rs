@@ -349,6 +349,9 @@ pub struct EgressEntry {
     pub host: String,
     pub port: u16,
     pub addresses: Vec<String>,
+    /// Those of them that were dialled, in that order; `dialed` is the one that answered, or else the last.
+    #[serde(default)]
+    pub tried: Vec<String>,
     pub dialed: Option<String>,
     pub decision: Decision,
     pub rule: String,

@@ -21,15 +21,6 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// RFC 8305 section 8: "MUST NOT be less than 10 ms".
 const MIN_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
-/// A race that nobody won.
-#[derive(Debug)]
-pub(super) struct Lost {
-    /// The address tried last; `None` when there was none.
-    pub(super) last: Option<CheckedAddr>,
-    /// What says most about why.
-    pub(super) error: io::Error,
-}
-
 /// The order in which addresses are tried. Within a family it is that of the name server.
 pub(super) fn ordered(targets: &[CheckedAddr], has_route: impl Fn(SocketAddr) -> bool) -> Vec<CheckedAddr> {
     let (reachable, rest): (Vec<_>, Vec<_>) =
@@ -63,11 +54,14 @@ pub(super) fn has_route(address: SocketAddr) -> bool {
 }
 
 /// Tries the addresses in their order until one answers or the time is up. What is still under way then is dropped.
+/// Each that is tried is added to `tried` before a packet goes there, and stays in it when the race is dropped. The error
+/// of a race that nobody won is the one that says most.
 pub(super) async fn race<S, F>(
     targets: &[CheckedAddr],
     limit: Duration,
+    tried: &mut Vec<CheckedAddr>,
     dial: impl Fn(CheckedAddr) -> F,
-) -> Result<(S, CheckedAddr), Lost>
+) -> io::Result<(S, CheckedAddr)>
 where
     S: Send + 'static,
     F: Future<Output = io::Result<S>> + Send + 'static,
@@ -79,28 +73,28 @@ where
     let mut next = Instant::now();
     let mut to_try = targets.iter().copied().peekable();
     let mut running = JoinSet::new();
-    let mut lost = Lost { last: None, error: io::ErrorKind::AddrNotAvailable.into() };
+    let mut lost = io::ErrorKind::AddrNotAvailable.into();
     while !running.is_empty() || to_try.peek().is_some() {
         tokio::select! {
             biased;
             Some(ended) = running.join_next(), if !running.is_empty() => {
                 match ended {
                     Ok((target, Ok(stream))) => return Ok((stream, target)),
-                    Ok((_, Err(error))) => lost.heard(error),
+                    Ok((_, Err(error))) => hear(&mut lost, error),
                     // A dial that panicked says nothing about the address.
                     Err(_) => {}
                 }
                 next = Instant::now();
             }
             () = sleep_until(deadline) => {
-                lost.heard(io::ErrorKind::TimedOut.into());
+                hear(&mut lost, io::ErrorKind::TimedOut.into());
                 return Err(lost);
             }
             () = sleep_until(next), if to_try.peek().is_some() => {
                 if let Some(target) = to_try.next() {
+                    tried.push(target);
                     let dialling = dial(target);
                     running.spawn(async move { (target, dialling.await) });
-                    lost.last = Some(target);
                     next = Instant::now() + delay;
                 }
             }
@@ -109,12 +103,10 @@ where
     Err(lost)
 }
 
-impl Lost {
-    /// Of several errors the one that says most is kept; of equals the last.
-    fn heard(&mut self, error: io::Error) {
-        if telling(error.kind()) >= telling(self.error.kind()) {
-            self.error = error;
-        }
+/// Of several errors the one that says most is kept; of equals the last.
+fn hear(known: &mut io::Error, error: io::Error) {
+    if telling(error.kind()) >= telling(known.kind()) {
+        *known = error;
     }
 }
 

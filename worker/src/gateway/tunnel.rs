@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::budget::{Direction, Spending};
 use super::journal::{self, Journal};
-use super::race::{self, Lost};
+use super::race;
 use super::request::{self, BadRequest, Connect, MAX_HEAD_BYTES};
 use super::resolve::{Outcome, Resolution, Resolver};
 
@@ -112,6 +112,7 @@ fn blank(seq: u64, wanted: &Connect) -> Entry {
         host: wanted.host.clone(),
         port: wanted.port,
         addresses: Vec::new(),
+        tried: Vec::new(),
         dialed: None,
         decision: Decision::Denied,
         rule: String::new(),
@@ -196,24 +197,26 @@ async fn reach(
     entry.rule = rule.to_owned();
     let started = Instant::now();
     let targets = race::ordered(&targets, race::has_route);
+    let mut tried = Vec::with_capacity(targets.len());
     let dialled = tokio::select! {
-        reason = ended(ending) => {
-            entry.dialed = targets.first().map(|target| target.address().ip().to_string());
-            entry.error = Some(reason.to_owned());
-            entry.duration_ms = Some(millis(started.elapsed()));
-            return Err((entry, Refusal::budget(reason)));
-        }
-        dialled = race::race(&targets, attempt.connect_timeout, |target| target.connect()) => dialled,
+        reason = ended(ending) => Err(reason),
+        dialled = race::race(&targets, attempt.connect_timeout, &mut tried, |target| target.connect()) => Ok(dialled),
     };
+    entry.tried = tried.iter().map(|target| target.address().ip().to_string()).collect();
+    // Without a winner: dialled all the same.
+    entry.dialed = entry.tried.last().cloned();
     match dialled {
-        Ok((server, target)) => {
+        Ok(Ok((server, target))) => {
             entry.dialed = Some(target.address().ip().to_string());
             entry.connect_ms = Some(millis(started.elapsed()));
             Ok((server, entry))
         }
-        Err(Lost { last, error }) => {
-            // Dialled all the same; of several addresses the last one tried.
-            entry.dialed = last.map(|target| target.address().ip().to_string());
+        Err(reason) => {
+            entry.error = Some(reason.to_owned());
+            entry.duration_ms = Some(millis(started.elapsed()));
+            Err((entry, Refusal::budget(reason)))
+        }
+        Ok(Err(error)) => {
             entry.error = Some(error.kind().to_string());
             entry.duration_ms = Some(millis(started.elapsed()));
             let status = if error.kind() == io::ErrorKind::TimedOut {

@@ -94,6 +94,7 @@ fn row(entry: &EgressEntry, request: Option<&Request>, body: Option<&Body>) -> A
         "decision": entry.decision,
         "rule": entry.rule,
         "address": entry.dialed,
+        "tried": entry.tried,
         "port": entry.port,
         "bytesIn": entry.bytes_in,
         "bytesOut": entry.bytes_out,

@@ -303,6 +303,7 @@ mod tests {
             host: "localhost".into(),
             port: 80,
             addresses: vec!["127.0.0.1".into()],
+            tried: Vec::new(),
             dialed: None,
             decision: Decision::Denied,
             rule: "loopback".into(),

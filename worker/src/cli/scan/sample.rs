@@ -278,13 +278,13 @@ fn content(size: u64, kind: &str) -> Value {
 }
 
 fn entry(seq: u64, host: &str, address: &str) -> Value {
-    json!({ "seq": seq, "host": host, "port": 443, "addresses": [address], "dialed": address, "decision": "allowed",
+    json!({ "seq": seq, "host": host, "port": 443, "addresses": [address], "tried": [address], "dialed": address, "decision": "allowed",
             "rule": "global", "bytesIn": 24_310, "bytesOut": 1_204, "openedAt": Timestamp::default(), "dnsMs": 1,
             "connectMs": 1, "durationMs": 102, "error": null })
 }
 
 fn denied(seq: u64, host: &str, address: &str) -> Value {
-    json!({ "seq": seq, "host": host, "port": 80, "addresses": [address], "dialed": null, "decision": "denied",
+    json!({ "seq": seq, "host": host, "port": 80, "addresses": [address], "tried": [], "dialed": null, "decision": "denied",
             "rule": "link-local", "bytesIn": 0, "bytesOut": 0, "openedAt": Timestamp::default(), "dnsMs": 1,
             "connectMs": null, "durationMs": null, "error": null })
 }

@@ -319,6 +319,7 @@ pub fn egress_of(ledger: &Ledger) -> Vec<EgressEntry> {
         host: entry.host.clone(),
         port: entry.port,
         addresses: entry.addresses.clone(),
+        tried: entry.tried.clone(),
         dialed: if entry.decision == Decision::Allowed { entry.dialed.clone() } else { None },
         decision: entry.decision,
         rule: entry.rule.clone(),

@@ -41,7 +41,8 @@ pub(super) fn lists(report: &Report, ledger: &Ledger) -> Lists {
 
 /// Addresses that were dialled, as the gateway saw it.
 pub(super) fn ips(ledger: &Ledger) -> Vec<String> {
-    let ips: BTreeSet<_> = ledger.entries.iter().filter_map(|entry| entry.dialed.clone()).collect();
+    let ips: BTreeSet<_> =
+        ledger.entries.iter().flat_map(|entry| entry.tried.iter().chain(&entry.dialed)).cloned().collect();
     ips.into_iter().collect()
 }
 

@@ -49,7 +49,7 @@ const KEYS: &[(&str, &str)] = &[
     ("lists", "ips domains apexDomains urls linkDomains hashes certificates"),
     (
         "egress[]",
-        "seq host port addresses dialed decision rule bytesIn bytesOut openedAt dnsMs connectMs durationMs error",
+        "seq host port addresses tried dialed decision rule bytesIn bytesOut openedAt dnsMs connectMs durationMs error",
     ),
     (
         "sandbox",

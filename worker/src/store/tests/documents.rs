@@ -22,6 +22,12 @@ fn hop(seq: u64, decision: Decision, addresses: &[&str]) -> EgressEntry {
         host: format!("h{seq}.example"),
         port: 443,
         addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
+        tried: addresses
+            .first()
+            .filter(|_| decision == Decision::Allowed)
+            .map(|&a| a.to_owned())
+            .into_iter()
+            .collect(),
         dialed: addresses.first().filter(|_| decision == Decision::Allowed).map(|&a| a.to_owned()),
         decision,
         rule: "public".to_owned(),

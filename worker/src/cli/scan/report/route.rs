@@ -88,6 +88,9 @@ fn connection(section: &mut Section, entry: &EgressEntry, defang: Defang) {
         Decision::Denied => rule,
     };
     section.row(Text::new(FAINT, &entry.seq.to_string()), name.into(), tail);
+    if entry.tried.len() > 1 {
+        section.more(Text::new(FAINT, &format!("dialled {}", entry.tried.join(", "))));
+    }
     if let Some(error) = &entry.error {
         section.more(Text::new(FAINT, &defang.text(error)));
     }
