@@ -11,7 +11,8 @@ use crate::domain::document::{Assessment, Evidence};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::target::Target;
 
-/// The verdict with what else was read out of the report, or why there is none. An analysis beyond its limit is left to end by itself: it holds nothing.
+/// The verdict with what else was read out of the report, or why there is none. An analysis beyond its limit is left to
+/// end by itself: it holds nothing.
 pub(super) async fn within(
     limit: Duration,
     rules: Arc<Rules>,
