@@ -2,6 +2,7 @@
 //!
 //! A report that would be too long loses its least telling parts, in steps, rather than the scan.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use base64::Engine as _;
@@ -57,7 +58,7 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
         |report| {
             if let Some(features) = &mut report.features {
                 features.links.capped |= !features.links.list.is_empty();
-                features.links.list.clear();
+                drop_list(&mut features.capped, "links", &mut features.links.list);
                 drop_list(&mut features.capped, "resources", &mut features.resources);
                 drop_list(&mut features.capped, "comments", &mut features.comments);
             }
@@ -65,9 +66,7 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
         |report| report.features.iter_mut().for_each(drop_most_lists),
         |report| {
             if let Some(features) = &mut report.features {
-                for form in &mut features.forms {
-                    form.inputs.clear();
-                }
+                drop_inputs(features);
             }
         },
         |report| {
@@ -105,8 +104,8 @@ fn shrink(report: &mut Report, cap: usize) -> io::Result<()> {
 /// The lists that are evidence beside the forms.
 fn drop_most_lists(features: &mut Features) {
     let capped = &mut features.capped;
-    features.meta.clear();
-    features.open_graph.clear();
+    drop_map(capped, "meta", &mut features.meta);
+    drop_map(capped, "openGraph", &mut features.open_graph);
     drop_list(capped, "iframes", &mut features.iframes);
     drop_list(capped, "scripts", &mut features.scripts);
     drop_list(capped, "jsonLd", &mut features.json_ld);
@@ -117,12 +116,32 @@ fn drop_most_lists(features: &mut Features) {
     drop_list(capped, "markers", &mut features.markers);
 }
 
+/// What forms ask for; where they post stays.
+fn drop_inputs(features: &mut Features) {
+    let mut dropped = false;
+    for form in &mut features.forms {
+        dropped |= !form.inputs.is_empty();
+        form.inputs.clear();
+    }
+    name_dropped(&mut features.capped, "forms.inputs", dropped);
+}
+
 /// Empties a list and says so.
 fn drop_list<T>(capped: &mut Vec<String>, name: &str, list: &mut Vec<T>) {
-    if !list.is_empty() && !capped.iter().any(|known| known == name) {
+    name_dropped(capped, name, !list.is_empty());
+    list.clear();
+}
+
+/// Empties a table and says so.
+fn drop_map(capped: &mut Vec<String>, name: &str, map: &mut BTreeMap<String, String>) {
+    name_dropped(capped, name, !map.is_empty());
+    map.clear();
+}
+
+fn name_dropped(capped: &mut Vec<String>, name: &str, dropped: bool) {
+    if dropped && !capped.iter().any(|known| known == name) {
         capped.push(name.to_owned());
     }
-    list.clear();
 }
 
 /// Lower-case hex SHA-256.
@@ -183,7 +202,9 @@ fn cpu_ms(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use safeurl_protocol::{Exchange, Features, Form, Header, Link, Links, Purpose, SideRequest, Timings};
+    use safeurl_protocol::{
+        Exchange, Features, Form, FormInput, Header, Link, Links, Purpose, SideRequest, Timings,
+    };
 
     use super::*;
 
@@ -256,13 +277,29 @@ mod tests {
         let features = listed.features.as_ref().expect("features stay");
         assert_eq!(
             (&features.capped, features.markers.len()),
-            (&vec!["comments".into(), "resources".into()], 1)
+            (&vec!["comments".into(), "links".into(), "resources".into()], 1)
         );
         shrink(&mut report, 3000).expect("serializable");
         let headers = |exchange: &Exchange| exchange.headers.len();
         assert_eq!((headers(&report.side[0].exchange), headers(&report.requests[0])), (0, 1));
         shrink(&mut report, 500).expect("serializable");
         assert_eq!((report.side.len(), report.requests.len()), (0, 1));
+    }
+
+    #[test]
+    fn tables_and_inputs_that_are_dropped_are_named_too() {
+        let mut report = large();
+        let features = report.features.as_mut().expect("features");
+        features.meta.insert("a".to_owned(), "b".to_owned());
+        features.open_graph.insert("a".to_owned(), "b".to_owned());
+        let input = FormInput { name: "n".to_owned(), kind: "text".to_owned(), form_action: None };
+        features.forms[0].inputs = vec![input; 100];
+        let rest = Report { features: None, ..report.clone() };
+        shrink(&mut report, serde_json::to_vec(&rest).expect("serializable").len() + 2_000)
+            .expect("serializable");
+        let features = report.features.expect("features stay");
+        assert_eq!(features.capped, ["links", "meta", "openGraph", "forms.inputs"]);
+        assert_eq!((features.forms.len(), features.forms[0].inputs.len()), (1, 0));
     }
 
     #[test]
