@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
-use safeurl_protocol::ErrorClass;
+use safeurl_protocol::{ErrorClass, RedirectMeans};
 
-use crate::rig::{Rig, class, response, run, title};
+use crate::rig::{Rig, class, page, response, run, title};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -72,6 +72,9 @@ fn a_program_served_as_an_invoice_is_a_program() {
     assert_eq!(content.declared_mime_type.as_deref(), Some("application/pdf"));
     assert_eq!(content.sniffed_mime_type.as_deref(), Some("application/x-msdownload"));
     assert_eq!((content.file_name.as_deref(), content.attachment), (Some("invoice.pdf"), true));
+    assert_eq!(content.name_matches_type, Some(false));
+    assert_eq!(content.md5.as_deref(), Some("3d865335cb6e9360023f0ac4df16c587"));
+    assert_eq!(content.sha256, "7ccd9bfcb65bb96e2e9e0603b91e790701508ead48aec4da8a2dd4b563b0576e");
     assert_eq!((report.features, &content.text), (None, &None));
 }
 
@@ -103,4 +106,56 @@ fn old_and_sloppy_servers_are_understood() {
         let report = rig.fetch(&format!("http://{name}.test/"));
         assert_eq!(title(&report), Some(name), "{:?}", report.requests[0]);
     }
+}
+
+#[test]
+fn of_two_declared_types_the_last_counts_and_nosniff_is_obeyed() {
+    let html = b"<!doctype html><title>page</title>";
+    for (headers, read, declared) in [
+        ("Content-Type: text/plain\r\nContent-Type: text/html\r\n", true, Some("text/html")),
+        ("Content-Type: text/html\r\nContent-Type: text/plain\r\n", false, Some("text/plain")),
+        // One that is none does not count.
+        ("Content-Type: text/html\r\nContent-Type: */*\r\n", true, Some("text/html")),
+        ("", true, None),
+        ("X-Content-Type-Options: nosniff\r\n", false, None),
+        (
+            "X-Content-Type-Options: NoSniff\r\nContent-Type: unknown/unknown\r\n",
+            false,
+            Some("unknown/unknown"),
+        ),
+        ("Content-Type: unknown/unknown\r\n", true, Some("unknown/unknown")),
+        ("X-Content-Type-Options: nosniff\r\nContent-Type: text/html\r\n", true, Some("text/html")),
+    ] {
+        let rig = Rig::new();
+        let report = rig.says("a.test:80", response("200 OK", headers, html)).fetch("http://a.test/");
+        assert_eq!(title(&report), read.then_some("page"), "{headers}");
+        assert_eq!(report.requests[0].mime_type.as_deref(), declared, "{headers}");
+        // What the bytes are is told beside it, whatever is declared.
+        let sniffed = report.content.as_ref().and_then(|content| content.sniffed_mime_type.as_deref());
+        assert_eq!(sniffed, Some("text/html"), "{headers}");
+    }
+}
+
+#[test]
+fn a_page_brings_its_text_and_where_its_scripts_would_lead() {
+    let rig = Rig::new();
+    let html = "<html lang=en><title>x</title><p>Three visible words</p><p hidden>and hidden ones</p>\
+                <script>setTimeout(function () { window.location.href = '/next' }, 10)</script>\
+                <script>location.replace('http://b.test/'); window.open(\"//c.test/pop\")</script>\
+                <script>document.write('<meta http-equiv=refresh content=\"0;url=/meta\">')</script>";
+    let report = rig.says("a.test:80", page(html)).fetch("http://a.test/dir/");
+    let text = report.content.as_ref().and_then(|content| content.text.as_ref()).expect("statistics");
+    assert_eq!((text.words, text.excerpt.as_str()), (3, "Three visible words"));
+    let features = report.features.as_ref().expect("a page");
+    assert_eq!(features.language.as_deref(), Some("en"));
+    let read: Vec<_> = features.possible_redirects.iter().map(|one| (one.to.as_str(), one.by)).collect();
+    let expected = [
+        ("http://a.test/next", RedirectMeans::Location),
+        ("http://b.test/", RedirectMeans::Replace),
+        ("http://c.test/pop", RedirectMeans::Open),
+        ("http://a.test/meta", RedirectMeans::Meta),
+    ];
+    assert_eq!(read, expected);
+    // They are read, not followed.
+    assert_eq!((report.requests.len(), &report.requests[0].redirect), (1, &None));
 }
