@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::connect::tls::TlsSetup;
 use crate::plan::{Plan, fetchable};
 use redirect::Visited;
+pub(crate) use referer::Policy;
 use visit::{Leg, Onward, Visit};
 
 /// The target a refresh value names.

@@ -33,6 +33,8 @@ use safeurl_protocol::{Content, Features, TextStatistics};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::fetch::Policy;
+
 /// A megabyte takes some 50 ms; a page that needs this long is built to take long.
 const PARSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,6 +60,8 @@ pub(crate) struct Document {
     pub(crate) refresh: Option<Refresh>,
     /// The address of the page's icon, absolute, or whole where it carries the icon itself.
     pub(crate) icon: Option<String>,
+    /// What the page says about the Referer of requests from it: the last `<meta name=referrer>` that means something.
+    pub(crate) referrer: Option<Policy>,
 }
 
 /// A meta refresh as it stands in the page.
@@ -100,11 +104,16 @@ pub(crate) fn read(source: &Source<'_>, bytes: &[u8], truncated: bool, deadline:
         attachment,
         text: page.as_ref().map(|(page, _)| page.text.clone()),
     };
-    let (features, refresh, icon) = match page {
-        Some((page, _)) => (Some(page.features), page.refresh, page.icon),
-        None => (None, None, None),
-    };
-    Document { content, features, refresh, icon }
+    match page {
+        Some((page, _)) => Document {
+            content,
+            features: Some(page.features),
+            refresh: page.refresh,
+            icon: page.icon,
+            referrer: page.referrer,
+        },
+        None => Document { content, features: None, refresh: None, icon: None, referrer: None },
+    }
 }
 
 /// The facts and the text of a page in UTF-8.

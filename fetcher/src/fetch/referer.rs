@@ -12,7 +12,7 @@ const MAX_REFERER_BYTES: usize = 4096;
 
 /// The eight policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Policy {
+pub(crate) enum Policy {
     NoReferrer,
     NoReferrerWhenDowngrade,
     SameOrigin,
@@ -31,7 +31,7 @@ impl Policy {
     }
 
     /// Of a `<meta name=referrer>`, which also has words of an older draft.
-    pub(super) fn from_meta(content: &str) -> Option<Self> {
+    pub(crate) fn from_meta(content: &str) -> Option<Self> {
         match content.trim().to_ascii_lowercase().as_str() {
             "never" => Some(Self::NoReferrer),
             "default" => Some(Self::default()),

@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::header::HeaderMap;
-use safeurl_protocol::{Exchange, Favicon, Features, Purpose, RedirectKind, RobotsDecision, SideRequest};
+use safeurl_protocol::{Exchange, Favicon, Purpose, RedirectKind, RobotsDecision, SideRequest};
 use tokio::time::Instant;
 use url::Url;
 
@@ -101,7 +101,7 @@ impl Leg {
 impl<'a> Visit<'a> {
     pub(super) fn new(context: &'a Context<'a>) -> Self {
         let robots = context.plan.respect_robots.then(|| Keeper::new(&context.plan.user_agent));
-        Self { context, jar: Jar::default(), robots, page: None, seen: Seen::default() }
+        Self { context, jar: Jar::default(), robots, page: None, again: false, seen: Seen::default() }
     }
 
     pub(super) fn context(&self) -> &'a Context<'a> {
@@ -280,10 +280,6 @@ fn untried(url: &Url, denied: Denied) -> Exchange {
 fn header_policy(exchange: &Exchange) -> Option<Policy> {
     let named = exchange.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("referrer-policy"));
     named.filter_map(|header| Policy::from_header(&header.value)).next_back()
-}
-
-fn meta_policy(features: &Features) -> Option<Policy> {
-    Policy::from_meta(features.meta.get("referrer")?)
 }
 
 /// Seconds since the epoch. A clock before it is broken, and then no cookie has expired.

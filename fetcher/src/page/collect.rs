@@ -25,6 +25,7 @@ use super::script::{self, Language, Scripts};
 use super::text::{self, Words};
 use super::visible::{conceals, is_hidden, is_inert, is_inline, is_reversed, is_unseen};
 use super::{Refresh, comment};
+use crate::fetch::Policy;
 use crate::report::prefix;
 
 /// Link farms have thousands and say the same with 500.
@@ -54,6 +55,7 @@ pub(super) struct Page {
     pub(super) text: TextStatistics,
     pub(super) refresh: Option<Refresh>,
     pub(super) icon: Option<String>,
+    pub(super) referrer: Option<Policy>,
     /// The deadline came before the end.
     pub(super) stopped: bool,
 }
@@ -87,6 +89,7 @@ struct Walk<'a> {
     inside: Inside,
     refresh: Option<Refresh>,
     icon: Option<String>,
+    referrer: Option<Policy>,
     titled: bool,
     /// What the elements around the node are, outermost first.
     around: Vec<Around>,
@@ -125,6 +128,7 @@ impl<'a> Walk<'a> {
             inside: Inside::default(),
             refresh: None,
             icon: None,
+            referrer: None,
             titled: false,
             around: Vec::new(),
             inert: 0,
@@ -431,8 +435,15 @@ impl<'a> Walk<'a> {
         let mut inside = self.inside;
         inside.written = self.scripts.written;
         inside.base = Some(self.addresses.base().clone());
-        let (text, refresh, icon, stopped) = (self.words.statistics(), self.refresh, self.icon, self.stopped);
-        (Page { features, text, refresh, icon, stopped }, inside)
+        let page = Page {
+            features,
+            text: self.words.statistics(),
+            refresh: self.refresh,
+            icon: self.icon,
+            referrer: self.referrer,
+            stopped: self.stopped,
+        };
+        (page, inside)
     }
 }
 

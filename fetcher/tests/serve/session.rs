@@ -176,6 +176,13 @@ fn a_page_that_refreshes_is_named_as_far_as_its_policy_allows() {
         ("Referrer-Policy: unsafe-url\r\n", "", Some("http://a.test/p?q")),
         ("Referrer-Policy: unsafe-url\r\n", "<meta name=referrer content=same-origin>", None),
         ("", "<meta name=Referrer content=always>", Some("http://a.test/p?q")),
+        ("", "<meta name=referrer content=always><meta name=referrer content=never>", None),
+        ("", "<meta name=referrer content=never><meta name=referrer content=x>", None),
+        (
+            "",
+            "<meta name=referrer content=always><noscript><meta name=referrer content=never></noscript>",
+            Some("http://a.test/p?q"),
+        ),
     ] {
         let (rig, heads) = (Rig::new(), Heads::default());
         let html = format!("{meta}<meta http-equiv=refresh content='0;url=http://b.test/'>");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{MAX_KEY_BYTES, MAX_TEXT_BYTES, Walk, shortened};
-use crate::fetch::refresh_target;
+use crate::fetch::{Policy, refresh_target};
 use crate::page::address::MAX_URL_BYTES;
 use crate::page::dom::Element;
 use crate::page::{Refresh, json_ld};
@@ -31,6 +31,12 @@ impl Walk<'_> {
             && !keep(&mut self.features.meta, &name.trim().to_ascii_lowercase(), &kept)
         {
             self.capped("meta");
+        }
+        let is_policy =
+            element.attribute("name").is_some_and(|name| name.trim().eq_ignore_ascii_case("referrer"));
+        if is_policy && self.inert == 0 {
+            // Each one that means something takes the place of the one before.
+            self.referrer = Policy::from_meta(content).or(self.referrer);
         }
         let is_refresh =
             element.attribute("http-equiv").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("refresh"));
