@@ -24,6 +24,25 @@ use verify::{Recorder, Trust};
 /// As a server's answer names HTTP/2.
 pub(crate) const H2: &str = "h2";
 
+/// What a server may choose from by ALPN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// HTTP/2 and HTTP/1.1, as browsers do.
+    Both,
+    /// HTTP/1.1 alone, to a server that did not want the other.
+    Http1,
+}
+
+impl Offer {
+    fn names(self) -> Vec<Vec<u8>> {
+        let http1 = b"http/1.1".to_vec();
+        match self {
+            Self::Both => vec![H2.into(), http1],
+            Self::Http1 => vec![http1],
+        }
+    }
+}
+
 /// A chain has two to four certificates.
 const MAX_CHAIN: usize = 10;
 
@@ -52,6 +71,7 @@ impl TlsSetup {
         stream: Box<dyn Duplex>,
         host: &str,
         port: u16,
+        offer: Offer,
     ) -> Result<(Box<dyn Duplex>, Tls), Refused> {
         let failed = |message: String| Refused::new(ErrorClass::Tls, message);
         let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
@@ -64,7 +84,7 @@ impl TlsSetup {
             .dangerous()
             .with_custom_certificate_verifier(recorder.clone())
             .with_no_client_auth();
-        config.alpn_protocols = vec![H2.into(), b"http/1.1".to_vec()];
+        config.alpn_protocols = offer.names();
         let (wire, tape) = Wire::new(stream, FIRST_BYTES, usize::MAX);
         let shaken = TlsConnector::from(Arc::new(config)).connect(name, wire).await;
         let first = tape.take().bytes;

@@ -25,6 +25,7 @@ use crate::connect::greeting::FIRST_BYTES;
 use crate::connect::wire::{MAX_HEAD_BYTES, Taken, Trouble, Wire};
 use crate::connect::{Duplex, Refused, tls};
 use crate::page::{self, Document};
+use tls::Offer;
 
 /// What is read of a redirect's own body, which nobody sees.
 const REDIRECT_BODY_CAP: usize = 64 * 1024;
@@ -39,28 +40,39 @@ pub(crate) struct Hop {
     pub(crate) body: Vec<u8>,
     /// Where a browser would go from here.
     pub(crate) next: Option<Next>,
+    /// The server wants the same request in HTTP/1.1 and has not looked at this one (RFC 9113 section 7).
+    older: bool,
 }
 
-/// Sends one request and reads what comes.
+/// Sends one request and reads what comes. A server that agreed to HTTP/2 and then asks for HTTP/1.1 gets that once,
+/// over a connection of its own, as from a browser; what is reported is the second try.
 pub(crate) async fn run(context: &Context<'_>, ask: &Ask<'_>) -> Hop {
     let begun = Instant::now();
+    let mut hop = attempt(context, ask, begun, Offer::Both).await;
+    if hop.older {
+        hop = attempt(context, ask, begun, Offer::Http1).await;
+    }
+    hop.exchange.timings.total_ms = ms(begun);
+    hop
+}
+
+async fn attempt(context: &Context<'_>, ask: &Ask<'_>, begun: Instant, offer: Offer) -> Hop {
     let mut exchange = blank(ask.url.as_str());
-    let mut hop = match timeout_at(ask.head_deadline, connect(context, ask.url, &mut exchange)).await {
+    match timeout_at(ask.head_deadline, connect(context, ask.url, offer, &mut exchange)).await {
         Ok(Ok(stream)) => talk(context, ask, begun, stream, exchange).await,
         Ok(Err(refused)) => {
             exchange.connection = refused.connection.or(exchange.connection);
             failed(exchange, refused.class, refused.message)
         }
         Err(_) => failed(exchange, ErrorClass::Timeout, "no connection before the deadline".to_owned()),
-    };
-    hop.exchange.timings.total_ms = ms(begun);
-    hop
+    }
 }
 
 /// A stream to the server, with TLS where the URL says so.
 async fn connect(
     context: &Context<'_>,
     url: &Url,
+    offer: Offer,
     exchange: &mut Exchange,
 ) -> Result<Box<dyn Duplex>, Refused> {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
@@ -72,7 +84,7 @@ async fn connect(
         return Ok(opened.stream);
     }
     let begun = Instant::now();
-    let (stream, tls) = context.tls.handshake(opened.stream, host, port).await?;
+    let (stream, tls) = context.tls.handshake(opened.stream, host, port, offer).await?;
     exchange.timings.tls_ms = Some(ms(begun));
     exchange.tls = Some(tls);
     Ok(stream)
@@ -149,7 +161,10 @@ async fn talk_http2(
                 drop(tape.take());
                 read(ask, response, &[], begun, exchange).await
             }
-            Ok(Err(error)) => unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw)),
+            Ok(Err(error)) => Hop {
+                older: http2::wants_http1(&error),
+                ..unanswered(exchange, &tape.take(), |raw| http2::unanswered(&error, raw))
+            },
             Err(_) => failed(exchange, ErrorClass::Timeout, late.to_owned()),
         }
     };
@@ -236,7 +251,7 @@ where
         });
     }
     exchange.redirect = next.as_ref().map(Next::redirect);
-    Hop { exchange, document: Some(document), body: read.bytes, next }
+    Hop { exchange, document: Some(document), body: read.bytes, next, older: false }
 }
 
 /// HTTP/2 has none.
@@ -255,7 +270,7 @@ fn reason(parts: &hyper::http::response::Parts, raw: &[u8]) -> Option<String> {
 
 fn failed(mut exchange: Exchange, class: ErrorClass, message: String) -> Hop {
     exchange.error = Some(HopError { class, message });
-    Hop { exchange, document: None, body: Vec::new(), next: None }
+    Hop { exchange, document: None, body: Vec::new(), next: None, older: false }
 }
 
 fn ms(since: Instant) -> u64 {

@@ -184,7 +184,6 @@ fn who_ends_it_before_the_head_is_quoted() {
         (frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0xb]), "ENHANCE_YOUR_CALM"),
         (frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0]), "ended the HTTP/2 connection"),
         (frame(RST_STREAM, 0, 1, &[0, 0, 0, 7]), "REFUSED_STREAM"),
-        (frame(RST_STREAM, 0, 1, &[0, 0, 0, 0xd]), "asked in HTTP/1.1"),
         (frame(HEADERS, END_HEADERS, 1, &[0xff, 0xff, 0xff, 0xff, 0xff]), "breaks the rules of HTTP/2"),
         (frame(DATA, END_STREAM, 1, b"no head"), "breaks the rules of HTTP/2"),
         (frame(HEADERS, END_HEADERS, 1, &literal("no-status", "1")), "breaks the rules of HTTP/2"),
@@ -195,6 +194,41 @@ fn who_ends_it_before_the_head_is_quoted() {
         });
         refused(&report, ErrorClass::HttpProtocol, words);
     }
+}
+
+#[test]
+fn who_wants_to_be_asked_in_1_1_after_all_is_asked_so_once() {
+    let refusals =
+        [frame(RST_STREAM, 0, 1, &[0, 0, 0, 0xd]), frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 0xd])];
+    for refusal in refusals {
+        let rig = Rig::new();
+        secure(&rig, &["h2", "http/1.1"], move |stream| {
+            if stream.conn.alpn_protocol() == Some(b"h2") {
+                let _ = stream.write_all(&[settings(), refusal.clone()].concat());
+                return hold(stream);
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<title>old</title>");
+        });
+        let report = rig.fetch("https://a.test/");
+        let hop = &report.requests[0];
+        assert_eq!((title(&report), class(hop), report.requests.len()), (Some("old"), None, 1), "{hop:?}");
+        // One hop, over the second connection, which offered nothing else.
+        assert_eq!((hop.protocol.as_deref(), hop.connection), (Some("http/1.1"), Some(2)));
+        assert_eq!(hop.tls.as_ref().and_then(|tls| tls.alpn.as_deref()), Some("http/1.1"));
+    }
+}
+
+#[test]
+fn who_wants_1_1_and_does_not_speak_it_is_not_asked_a_third_time() {
+    let rig = Rig::new();
+    secure(&rig, &["h2"], |stream| {
+        let _ = stream.write_all(&[settings(), frame(RST_STREAM, 0, 1, &[0, 0, 0, 0xd])].concat());
+        hold(stream);
+    });
+    let report = rig.fetch("https://a.test/");
+    let hop = &report.requests[0];
+    assert_eq!((hop.status, class(hop), hop.connection), (None, Some(ErrorClass::Tls), Some(2)), "{hop:?}");
+    assert!(hop.error.as_ref().is_some_and(|error| error.message.contains("no_application_protocol (120)")));
 }
 
 #[test]

@@ -75,8 +75,10 @@ impl Authorities {
         let setup = TlsSetup::trusting(roots).expect("a setup");
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (shaken, _served) =
-            tokio::join!(setup.handshake(Box::new(ours), "a.test", 443), acceptor.accept(theirs));
+        let (shaken, _served) = tokio::join!(
+            setup.handshake(Box::new(ours), "a.test", 443, Offer::Both),
+            acceptor.accept(theirs)
+        );
         shaken.map(|(_, tls)| tls)
     }
 }
@@ -203,8 +205,10 @@ impl Authorities {
         let setup = TlsSetup::trusting(roots).expect("a setup");
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (shaken, _served) =
-            tokio::join!(setup.handshake(Box::new(ours), "a.test", 443), acceptor.accept(theirs));
+        let (shaken, _served) = tokio::join!(
+            setup.handshake(Box::new(ours), "a.test", 443, Offer::Both),
+            acceptor.accept(theirs)
+        );
         shaken.err().expect("refused")
     }
 }

@@ -79,13 +79,15 @@ pub(super) fn unanswered(error: &h2::Error, raw: &[u8]) -> String {
     reason(error)
 }
 
+/// Whether the server refused the request for its protocol alone.
+pub(super) fn wants_http1(error: &h2::Error) -> bool {
+    error.is_remote() && error.reason() == Some(Reason::HTTP_1_1_REQUIRED)
+}
+
 /// How HTTP/2 ended, in words.
 fn reason(error: &h2::Error) -> String {
     let Some(reason) = error.reason() else { return format!("HTTP/2: {}", body::chain(error)) };
     let name = format!("{reason:?}");
-    if reason == Reason::HTTP_1_1_REQUIRED && error.is_remote() {
-        return format!("the server wants to be asked in HTTP/1.1 ({name})");
-    }
     match (error.is_go_away(), error.is_remote()) {
         (true, true) => format!("the server ended the HTTP/2 connection: {reason} ({name})"),
         (false, true) => format!("the server reset the HTTP/2 stream: {reason} ({name})"),
