@@ -17,7 +17,7 @@ use safeurl_protocol::{ErrorClass, Exchange, HopError, RedirectKind};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::redirect::{self, Next};
+use super::redirect::{self, Next, Refreshed};
 use super::request::{self, Ask};
 use super::{Context, blank, head};
 use crate::body;
@@ -40,6 +40,8 @@ pub(crate) struct Hop {
     pub(crate) body: Vec<u8>,
     /// Where a browser would go from here.
     pub(crate) next: Option<Next>,
+    /// The page asks for itself again, which matters where it has set a cookie.
+    pub(crate) again: Option<Next>,
     /// The server wants the same request in HTTP/1.1 and has not looked at this one (RFC 9113 section 7).
     older: bool,
 }
@@ -242,16 +244,23 @@ where
         options: options.as_deref(),
     };
     let document = page::read(&source, &read.bytes, read.truncated, ask.parse_deadline);
+    let mut again = None;
     if next.is_none() {
         let by_header = head::first(&parts.headers, header::REFRESH)
             .and_then(|value| redirect::by_refresh(RedirectKind::Header, &value, url, url));
-        next = by_header.or_else(|| {
-            let refresh = document.refresh.as_ref()?;
-            redirect::by_refresh(RedirectKind::Meta, &refresh.value, url, &refresh.base)
-        });
+        let by_page = document
+            .refresh
+            .as_ref()
+            .and_then(|refresh| redirect::by_refresh(RedirectKind::Meta, &refresh.value, url, &refresh.base));
+        for refreshed in [by_header, by_page].into_iter().flatten() {
+            match refreshed {
+                Refreshed::Away(to) => next = next.or(Some(to)),
+                Refreshed::Again(to) => again = again.or(Some(to)),
+            }
+        }
     }
     exchange.redirect = next.as_ref().map(Next::redirect);
-    Hop { exchange, document: Some(document), body: read.bytes, next, older: false }
+    Hop { exchange, document: Some(document), body: read.bytes, next, again, older: false }
 }
 
 /// HTTP/2 has none.
@@ -270,7 +279,7 @@ fn reason(parts: &hyper::http::response::Parts, raw: &[u8]) -> Option<String> {
 
 fn failed(mut exchange: Exchange, class: ErrorClass, message: String) -> Hop {
     exchange.error = Some(HopError { class, message });
-    Hop { exchange, document: None, body: Vec::new(), next: None, older: false }
+    Hop { exchange, document: None, body: Vec::new(), next: None, again: None, older: false }
 }
 
 fn ms(since: Instant) -> u64 {

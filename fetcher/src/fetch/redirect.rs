@@ -1,7 +1,8 @@
 //! Where a response sends a browser, and whether we go there. Pure.
 //!
 //! A status with a Location comes first, then the Refresh header, then the page's meta refresh. A refresh
-//! that names no other page is a reload, not a redirect, and one that waits long is meant for a reader.
+//! that names no other page is a reload, not a redirect, unless the page has just set a cookie that may change what it
+//! shows; and one that waits long is meant for a reader.
 
 use std::collections::HashSet;
 
@@ -57,12 +58,29 @@ pub(crate) fn by_status(status: u16, location: Option<&str>, base: &Url) -> Opti
     }
 }
 
+/// What a refresh does.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Refreshed {
+    /// Goes to another page.
+    Away(Next),
+    /// Asks for the same page again.
+    Again(Next),
+}
+
 /// By the value of a Refresh header or of a meta refresh.
-pub(crate) fn by_refresh(kind: RedirectKind, value: &str, page: &Url, base: &Url) -> Option<Next> {
+pub(crate) fn by_refresh(kind: RedirectKind, value: &str, page: &Url, base: &Url) -> Option<Refreshed> {
     let (seconds, target) = refresh(value)?;
-    let next = Next::new(kind, base, target?);
-    let reload = matches!(&next.to, Ok(url) if without_fragment(url) == without_fragment(page));
-    (seconds <= MAX_REFRESH_SECONDS && !reload).then_some(next)
+    if seconds > MAX_REFRESH_SECONDS {
+        return None;
+    }
+    let again = || Refreshed::Again(Next { kind, to: Ok(without_fragment(page)) });
+    let Some(target) = target else { return Some(again()) };
+    let next = Next::new(kind, base, target);
+    match &next.to {
+        // A place on the page is scrolled to, not asked for.
+        Ok(url) if without_fragment(url) == without_fragment(page) => url.fragment().is_none().then(again),
+        _ => Some(Refreshed::Away(next)),
+    }
 }
 
 /// Reads a refresh value: seconds, and the text of a target when there is one.
@@ -184,10 +202,15 @@ mod tests {
     #[test]
     fn a_refresh_to_the_page_itself_or_after_a_long_wait_is_no_redirect() {
         let by = |value| by_refresh(RedirectKind::Meta, value, &page(), &page());
-        assert_eq!(by("0;url=page?q"), None);
+        let again = Some(Refreshed::Again(Next { kind: RedirectKind::Meta, to: Ok(page()) }));
+        assert_eq!(by("0;url=page?q"), again);
+        assert_eq!(by("5"), again);
         assert_eq!(by("0;url=#top"), None);
+        assert_eq!(by("11"), None);
         assert_eq!(by("11;url=/other"), None);
-        assert_eq!(by("10;url=/other").expect("followed").redirect().to, "http://a.test/other");
+        let other = Url::parse("http://a.test/other").expect("a URL");
+        let away = Refreshed::Away(Next { kind: RedirectKind::Meta, to: Ok(other) });
+        assert_eq!(by("10;url=/other"), Some(away));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub(super) struct Visit<'a> {
     robots: Option<Keeper>,
     /// The page that `seen` has features of, while its icon may still be wanted.
     page: Option<Page>,
+    /// A page was asked for again because of a cookie it had set. Once is what pages that look at their visitors need;
+    /// one that sets a new cookie every time would never stay.
+    again: bool,
     pub(super) seen: Seen,
 }
 
@@ -139,13 +142,18 @@ impl<'a> Visit<'a> {
         let mut hop = exchange::run(self.context, &ask).await;
         hop.exchange.robots = robots;
         self.remember(&leg.url, &hop.exchange);
+        if hop.next.is_none() && hop.again.is_some() && !self.again && self.cookies(&leg.url) != ask.cookies {
+            self.again = true;
+            hop.next = hop.again.take();
+            hop.exchange.redirect = hop.next.as_ref().map(Next::redirect);
+        }
         self.take(leg, hop)
     }
 
     /// Adds a hop to what was seen.
     fn take(&mut self, leg: &Leg, hop: Hop) -> Opened {
         let header = header_policy(&hop.exchange);
-        let meta = hop.document.as_ref().and_then(|document| meta_policy(document.features.as_ref()?));
+        let meta = hop.document.as_ref().and_then(|document| document.referrer);
         let page = meta.or(header).unwrap_or_default();
         let answered = hop.exchange.status.is_some();
         if let Some(document) = hop.document {

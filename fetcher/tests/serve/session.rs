@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
-use safeurl_protocol::ErrorClass;
+use safeurl_protocol::{ErrorClass, RedirectKind};
 
 use crate::rig::{Rig, class, header, page, redirect, response, run, title};
 
@@ -127,6 +127,38 @@ fn a_site_that_sets_a_cookie_and_leads_back_to_itself_shows_its_page() {
     let urls: Vec<_> = report.requests.iter().map(|hop| hop.url.as_str()).collect();
     assert_eq!((title(&report), urls), (Some("behind"), vec!["http://a.test/"; 2]));
     assert!(report.requests.iter().all(|hop| hop.error.is_none()));
+}
+
+#[test]
+fn a_page_that_sets_a_cookie_and_renews_itself_is_asked_again_once() {
+    for (refresh, again) in [
+        ("<meta http-equiv=refresh content=3>", true),
+        ("<meta http-equiv=refresh content='0;url=/'>", true),
+        ("<meta http-equiv=refresh content='0;url=#top'>", false),
+        ("<meta http-equiv=refresh content=60>", false),
+        ("", false),
+    ] {
+        let rig = Rig::new();
+        let count = Mutex::new(0);
+        rig.site("a.test:80", move |head, stream| {
+            if head.starts_with("GET /favicon.ico ") {
+                return;
+            }
+            let mut count = count.lock().expect("no test panics with it");
+            *count += 1;
+            // Another cookie every time: without a bound this never ends.
+            let headers = format!("Content-Type: text/html\r\nSet-Cookie: seen={count}\r\n");
+            let html = format!("<title>{count}</title>{refresh}");
+            let _ = stream.write_all(&response("200 OK", &headers, html.as_bytes()));
+        });
+        let report = rig.fetch("http://a.test/");
+        let hops = if again { 2 } else { 1 };
+        assert_eq!(report.requests.len(), hops, "{refresh}");
+        assert_eq!(title(&report), Some(hops.to_string().as_str()), "{refresh}");
+        assert!(report.requests.iter().all(|hop| hop.error.is_none()));
+        let kind = report.requests[0].redirect.as_ref().map(|redirect| redirect.kind);
+        assert_eq!(kind, again.then_some(RedirectKind::Meta), "{refresh}");
+    }
 }
 
 #[test]
