@@ -7,6 +7,7 @@ mod bad_input;
 mod cancel;
 mod demo;
 mod evidence;
+mod extremes;
 mod image;
 mod jobs;
 mod leftovers;

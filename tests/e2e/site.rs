@@ -17,6 +17,8 @@ pub(crate) enum Answer {
     Head(u16, Vec<(&'static str, String)>),
     /// Bytes as they are, then the connection is closed.
     Raw(Vec<u8>),
+    /// A head, and a piece so many times, as long as somebody reads.
+    Long { head: &'static str, piece: &'static [u8], times: usize },
     /// Nothing, until the other side goes away.
     Silence,
 }
@@ -87,6 +89,11 @@ fn serve(mut stream: TcpStream, handler: &Handler, hits: &Mutex<BTreeMap<String,
             head.into_bytes()
         }
         Answer::Raw(bytes) => bytes,
+        Answer::Long { head, piece, times } => {
+            let _ = stream.write_all(head.as_bytes());
+            let _ = (0..times).try_for_each(|_| stream.write_all(piece));
+            return;
+        }
         Answer::Silence => {
             let mut rest = String::new();
             let _ = reader.read_line(&mut rest);
