@@ -56,7 +56,7 @@ pub(super) struct Page {
     pub(super) refresh: Option<Refresh>,
     pub(super) icon: Option<String>,
     pub(super) referrer: Option<Policy>,
-    /// The deadline came before the end.
+    /// The deadline came before the end, or there were more documents inside than are read.
     pub(super) stopped: bool,
 }
 
@@ -390,7 +390,7 @@ impl<'a> Walk<'a> {
             return self.capped("embedded");
         }
         if let Some(html) = found.html {
-            self.inside.carry(found.embedded.kind, html, self.addresses.base());
+            self.stopped |= !self.inside.carry(found.embedded.kind, html, self.addresses.base());
         }
         self.features.embedded.push(found.embedded);
     }
@@ -441,7 +441,7 @@ impl<'a> Walk<'a> {
             refresh: self.refresh,
             icon: self.icon,
             referrer: self.referrer,
-            stopped: self.stopped,
+            stopped: self.stopped || self.scripts.unread,
         };
         (page, inside)
     }

@@ -21,19 +21,25 @@ const MAX_DOCUMENTS: usize = 16;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 impl Inside {
-    /// Keeps a document for later, as far as there is room.
-    pub(super) fn carry(&mut self, kind: EmbeddedKind, mut html: Vec<u8>, base: &Url) {
-        let held: usize = self.carried.iter().map(|(html, _)| html.len()).sum();
-        if self.carried.len() >= MAX_DOCUMENTS || held >= MAX_BYTES || html.is_empty() {
-            return;
+    /// Keeps a document for later; `false` when there is not room for all of it.
+    pub(super) fn carry(&mut self, kind: EmbeddedKind, mut html: Vec<u8>, base: &Url) -> bool {
+        if html.is_empty() {
+            return true;
         }
-        html.truncate(MAX_BYTES - held);
+        let held: usize = self.carried.iter().map(|(html, _)| html.len()).sum();
+        let room = if self.carried.len() < MAX_DOCUMENTS { MAX_BYTES.saturating_sub(held) } else { 0 };
+        let whole = html.len() <= room;
+        html.truncate(room);
+        if html.is_empty() {
+            return false;
+        }
         let base = match kind {
             EmbeddedKind::Srcdoc => Some(base.clone()),
             // Nothing is relative to an address that holds its document itself.
             EmbeddedKind::Data | EmbeddedKind::Blob => Url::parse("data:,").ok(),
         };
         self.carried.extend(base.map(|base| (html, base)));
+        whole
     }
 }
 

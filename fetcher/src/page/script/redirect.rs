@@ -35,6 +35,8 @@ pub(in crate::page) struct Scripts {
     /// Texts with an `@` in them.
     pub(in crate::page) texts: Vec<String>,
     written_bytes: usize,
+    /// There was more of it than is kept.
+    pub(in crate::page) unread: bool,
     code: usize,
     work: usize,
 }
@@ -47,6 +49,7 @@ impl Default for Scripts {
             written: Vec::new(),
             texts: Vec::new(),
             written_bytes: 0,
+            unread: false,
             code: MAX_CODE_BYTES,
             work: MAX_WORK,
         }
@@ -189,6 +192,8 @@ impl Scripts {
         if room {
             self.written_bytes += value.text.len();
             self.written.push(value.text.clone());
+        } else {
+            self.unread = true;
         }
     }
 }

@@ -58,3 +58,17 @@ fn documents_are_read_one_level_deep_and_listed_with_their_carrier() {
     assert_eq!(carriers, ["iframe", "a", "object", "embed"]);
     assert_eq!((got.form_count, got.iframes.len()), (1, 2));
 }
+
+#[test]
+fn documents_inside_that_are_not_read_are_no_secret() {
+    let frame = "<iframe srcdoc='<form></form>'></iframe>";
+    let got = page(&frame.repeat(16));
+    assert_eq!((got.features.form_count, got.stopped), (16, false));
+    let got = page(&format!("{}{frame}", "<iframe srcdoc='<p>decoy'></iframe>".repeat(16)));
+    assert_eq!((got.features.form_count, got.stopped), (0, true));
+    let written = |times| page(&"<script>document.write('<p>')</script>".repeat(times)).stopped;
+    assert_eq!((written(1), written(1000)), (false, true));
+    let large = format!("<iframe srcdoc='{}<form>'></iframe>", "x".repeat(2 * 1024 * 1024));
+    let got = page(&large);
+    assert_eq!((got.features.form_count, got.stopped), (0, true));
+}
