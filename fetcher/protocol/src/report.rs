@@ -112,7 +112,8 @@ pub struct Exchange {
     pub status: Option<u16>,
     /// Reason phrase.
     pub status_text: Option<String>,
-    /// `http/1.0`, `http/1.1` or `h2`.
+    /// `http/1.0`, `http/1.1` or `h2`; `http/0.9` for a page without a head, `icy`, or another version that the server
+    /// says it speaks.
     pub protocol: Option<String>,
     /// Response headers in the order they came.
     pub headers: Vec<Header>,

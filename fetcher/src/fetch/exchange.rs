@@ -5,6 +5,7 @@
 
 mod http1;
 mod http2;
+mod opening;
 
 use std::convert::Infallible;
 
@@ -25,6 +26,7 @@ use crate::connect::greeting::FIRST_BYTES;
 use crate::connect::wire::{MAX_HEAD_BYTES, Taken, Trouble, Wire};
 use crate::connect::{Duplex, Refused, tls};
 use crate::page::{self, Document};
+use opening::{Opened, Opening};
 use tls::Offer;
 
 /// What is read of a redirect's own body, which nobody sees.
@@ -120,13 +122,29 @@ async fn talk_http1(
     exchange: Exchange,
 ) -> Hop {
     let (wire, tape) = Wire::new(stream, MAX_HEAD_BYTES, http1::HEAD_LIMIT);
-    let (mut sender, connection) = match http1::open(wire).await {
+    // Browsers take an answer without a head only on the port that HTTP/0.9 was spoken on.
+    let bare = ask.url.scheme() == "http" && ask.url.port().is_none();
+    let (mut sender, connection) = match http1::open(Opened::new(wire, bare)).await {
         Ok(both) => both,
         Err(error) => return failed(exchange, ErrorClass::HttpProtocol, body::chain(&error)),
     };
     let answer = async {
         match timeout_at(ask.head_deadline, sender.send_request(request)).await {
-            Ok(Ok(response)) => read(ask, response, &tape.take().bytes, begun, exchange).await,
+            Ok(Ok(response)) => {
+                let raw = tape.take().bytes;
+                let opening = Opening::read(&raw, true, bare);
+                let headless = opening.as_ref().is_some_and(|opening| opening.headless);
+                let head = if headless { &[] } else { raw.as_slice() };
+                let mut hop = read(ask, response, head, begun, exchange).await;
+                if headless {
+                    // Nobody said it.
+                    hop.exchange.status_text = None;
+                }
+                if let Some(claims) = opening.and_then(|opening| opening.claims) {
+                    hop.exchange.protocol = Some(claims);
+                }
+                hop
+            }
             Ok(Err(error)) => {
                 unanswered(exchange, &tape.take(), |raw| http1::unanswered(&error, raw, ask.url))
             }

@@ -96,7 +96,7 @@ fn what_is_not_http_is_named_so() {
         b"HTTP/1.1 abc\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nHalf",
         b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-        b"<title>no head</title>",
+        b"no head: <title>x</title>",
     ] {
         let rig = Rig::new();
         let report = rig.says("a.test:80", said).fetch("http://a.test/");

@@ -47,12 +47,10 @@ fn status_lines_that_are_none_are_no_response() {
         "HTTP/1.1 -20 x",
         "HTTP/1.1  ",
         "HTTP/1.1",
-        "HTTP/9.9 200 OK",
-        "HTTP/ 200 OK",
-        "HTTP 200 OK",
-        "ICY 200 OK",
         "200 OK",
-        " HTTP/1.1 200 OK",
+        "HTTPS/1.1 200 OK",
+        "ICY",
+        "12345HTTP/1.1 200 OK",
     ] {
         let report = fetch(format!("{line}\r\nContent-Type: text/html\r\n\r\n<title>x</title>"));
         let hop = &report.requests[0];
@@ -77,6 +75,47 @@ fn status_lines_that_are_odd_are_taken() {
             "{line}: {hop:?}"
         );
         assert_eq!(hop.status_text.as_deref().unwrap_or_default(), text, "{line}");
+    }
+}
+
+#[test]
+fn who_speaks_almost_http_is_read_as_browsers_do_and_named() {
+    for (line, protocol) in [
+        ("ICY 200 OK", "icy"),
+        ("HTTP/5.6 200 OK", "http/5.6"),
+        ("HTTP/2.0 200 OK", "http/2.0"),
+        ("HTTP/0.9 200 OK", "http/0.9"),
+        ("HTTP/ 200 OK", "http/1.0"),
+        ("HTTP 200 OK", "http/1.0"),
+        ("http/1.1 200 OK", "http/1.1"),
+        (" HTTP/1.1 200 OK", "http/1.1"),
+        ("\0\0\0\0HTTP/1.1 200 OK", "http/1.1"),
+    ] {
+        let report = fetch(format!("{line}\r\nContent-Type: text/html\r\nX-A: b\r\n\r\n<title>x</title>"));
+        let hop = &report.requests[0];
+        assert_eq!((hop.status, class(hop), title(&report)), (Some(200), None, Some("x")), "{line}: {hop:?}");
+        let names: Vec<_> = hop.headers.iter().map(|header| header.name.as_str()).collect();
+        assert_eq!(names, ["Content-Type", "X-A"], "{line}");
+        assert_eq!(hop.protocol.as_deref(), Some(protocol), "{line}");
+        assert_eq!(hop.status_text.as_deref(), Some("OK"), "{line}");
+    }
+}
+
+#[test]
+fn a_page_without_a_head_is_read_where_browsers_read_it() {
+    let rig = Rig::new();
+    let html = "\n<html><title>bare</title><p>Set-Cookie: no\r\n\r\nHTTP/1.1 404 No\r\n\r\n";
+    rig.says("a.test:80", html).says("a.test:8080", html).says("b.test:80", "no page: <p>");
+    let report = rig.fetch("http://a.test/");
+    let hop = &report.requests[0];
+    assert_eq!((title(&report), hop.status, class(hop)), (Some("bare"), Some(200), None), "{hop:?}");
+    assert_eq!((hop.protocol.as_deref(), &hop.status_text, hop.headers.len()), (Some("http/0.9"), &None, 0));
+    assert_eq!(hop.size, Some(html.len() as u64));
+    for url in ["http://a.test:8080/", "http://b.test/"] {
+        let report = rig.fetch(url);
+        let hop = &report.requests[0];
+        assert_eq!((hop.status, class(hop)), (None, Some(ErrorClass::HttpProtocol)), "{hop:?}");
+        assert!(message(&report).contains("the answer is not HTTP"), "{hop:?}");
     }
 }
 

@@ -6,9 +6,10 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use url::Url;
 
+use super::opening::Opened;
 use crate::body;
 use crate::connect::greeting::{Greeting, greeting, instead_of_http};
-use crate::connect::wire::{MAX_HEAD_BYTES, Wire};
+use crate::connect::wire::MAX_HEAD_BYTES;
 
 /// The head's bytes are the bound that counts; this keeps the table of headers from growing with headers of no
 /// length. A page with a few hundred is one that browsers show.
@@ -17,9 +18,9 @@ const MAX_HEADERS: usize = 1000;
 /// The head and those of interim responses before it.
 pub(super) const HEAD_LIMIT: usize = 2 * MAX_HEAD_BYTES;
 
-type Talk = (SendRequest<Empty<Bytes>>, Connection<TokioIo<Wire>, Empty<Bytes>>);
+type Talk = (SendRequest<Empty<Bytes>>, Connection<TokioIo<Opened>, Empty<Bytes>>);
 
-pub(super) async fn open(wire: Wire) -> Result<Talk, hyper::Error> {
+pub(super) async fn open(wire: Opened) -> Result<Talk, hyper::Error> {
     Builder::new()
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
