@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
 
 use safeurl_protocol::{ErrorClass, Favicon, Purpose, Report};
 
@@ -163,4 +164,34 @@ fn extra_headers_do_not_follow_an_icon_to_another_host() {
     let mut invocation = rig.invocation("http://a.test/");
     invocation.headers = vec![crate::rig::header("authorization", "s3cret")];
     is_the_icon(found(&run(&invocation)), "http://b.test/");
+}
+
+#[test]
+fn cookies_go_to_an_icon_of_the_same_site_and_to_no_other() {
+    let rig = Rig::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    for (authority, to, html) in [
+        ("b.test:80", Some("http://a.test/"), ""),
+        ("a.test:80", Some("http://x.a.test/"), ""),
+        ("x.a.test:80", None, "<link rel=icon href=http://a.test/icon>"),
+        ("c.test:80", Some("http://d.test/"), ""),
+        ("d.test:80", None, "<link rel=icon href=http://c.test/icon>"),
+    ] {
+        let asked = Arc::clone(&asked);
+        let set = "Content-Type: text/html\r\nSet-Cookie: a=1\r\n";
+        rig.site(authority, move |head, stream| {
+            let answer = match to {
+                _ if head.starts_with("GET /icon ") => {
+                    asked.lock().expect("no test panics with it").push(head.contains("\r\nCookie: a=1\r\n"));
+                    icon()
+                }
+                Some(to) => response("302 Found", &format!("{set}Location: {to}\r\n"), b""),
+                None => response("200 OK", set, html.as_bytes()),
+            };
+            let _ = stream.write_all(&answer);
+        });
+    }
+    is_the_icon(found(&rig.fetch("http://b.test/")), "http://a.test/icon");
+    is_the_icon(found(&rig.fetch("http://c.test/")), "http://c.test/icon");
+    assert_eq!(*asked.lock().expect("no test panics with it"), [true, false]);
 }

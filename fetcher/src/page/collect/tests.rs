@@ -1,5 +1,6 @@
 //! Facts of small pages, one idea each.
 
+mod capped;
 mod hidden;
 mod survives;
 

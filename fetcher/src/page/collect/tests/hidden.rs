@@ -31,6 +31,7 @@ fn a_login_form_in_a_frames_own_text_is_read() {
     let actions: Vec<_> = got.forms.iter().map(|form| (form.action.as_str(), form.has_password)).collect();
     assert_eq!(actions, [("http://b.test/in", true), ("http://c.test/", true)]);
     assert_eq!((got.form_count, got.password_fields), (2, 2));
+    assert_eq!((got.script_count, got.scripts.len()), (1, 1));
     assert!(got.forms.iter().all(|form| form.embedded) && !features("<form>").forms[0].embedded);
     assert_eq!((got.links.total, got.links.list[0].href.as_str()), (1, "http://b.test/x"));
     assert_eq!(got.possible_redirects[0].to, "http://b.test/go");
