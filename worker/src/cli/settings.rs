@@ -43,6 +43,10 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "REFERENCE")]
     pub image: Option<String>,
 
+    /// Redirects to follow
+    #[arg(long, value_name = "N")]
+    pub max_redirects: Option<String>,
+
     /// Header for the submitted origin; may be given again
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
@@ -170,6 +174,7 @@ impl SettingsArgs {
             ("sandbox.network", "--network", &self.network),
             ("sandbox.runtime", "--runtime", &self.runtime),
             ("sandbox.image", "--image", &self.image),
+            ("fetch.max_redirects", "--max-redirects", &self.max_redirects),
             ("fetch.user_agent", "--user-agent", &self.user_agent),
         ];
         let single = single.into_iter().filter_map(|(key, flag, text)| Some((key, flag, text.as_ref()?)));
