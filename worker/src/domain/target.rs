@@ -1,7 +1,7 @@
 //! A URL as people hand it over, and what is really fetched for it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use url::{Host, Url};
 
@@ -153,6 +153,28 @@ pub fn apex_of_name(name: &str) -> Option<String> {
         return None;
     }
     psl::domain_str(name).map(str::to_owned)
+}
+
+/// Suffixes for names that no public list has, though networks and examples have them (RFC 2606, 6761, 6762, 7686, and
+/// what ICANN keeps for private use).
+const SPECIAL_USE: [&str; 9] =
+    ["test", "example", "invalid", "localhost", "local", "onion", "internal", "arpa", "alt"];
+
+/// Whether a word of a sentence is the name or the IPv4 address of a host, and not of a file: it ends in a suffix that
+/// names end in.
+#[must_use]
+pub fn is_host_in_text(word: &str) -> bool {
+    if !word.contains('.') || word.split('.').any(str::is_empty) {
+        return false;
+    }
+    if word.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return word.parse::<Ipv4Addr>().is_ok();
+    }
+    let word = word.to_lowercase();
+    let last = word.rsplit('.').next().unwrap_or_default();
+    SPECIAL_USE.contains(&last)
+        || psl::suffix(word.as_bytes())
+            .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes().len() < word.len())
 }
 
 /// The address of a URL's host, when it is one.
@@ -364,6 +386,28 @@ mod tests {
             ("www.xn--85x722f.xn--55qx5d.cn", Some("xn--85x722f.xn--55qx5d.cn")),
         ] {
             assert_eq!(apex_of_name(host).as_deref(), apex, "{host}");
+        }
+    }
+
+    #[test]
+    fn names_of_hosts_in_a_text_are_told_from_names_of_files() {
+        for host in ["evil.example", "login.Bank.COM", "1.2.3.4", "食狮.公司.cn", "a.onion", "x.github.io"]
+        {
+            assert!(is_host_in_text(host), "{host}");
+        }
+        for other in [
+            "invoice.pdf",
+            "login.php",
+            "1.2.3",
+            "1.2.3.4.5",
+            "example",
+            ".com",
+            "a..com",
+            "com",
+            "co.uk",
+            "e.g",
+        ] {
+            assert!(!is_host_in_text(other), "{other}");
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::domain::target::is_host_in_text;
 use crate::domain::verdict::VerdictState;
 
 /// Whether the addresses of one scan are shown so.
@@ -20,9 +21,9 @@ impl Defang {
         Self(wanted && dangerous)
     }
 
-    /// A URL, or text with URLs in it.
+    /// A URL, or text with URLs and names of hosts in it.
     pub(in crate::cli) fn text(self, text: &str) -> Cow<'_, str> {
-        if self.0 { urls(text) } else { Cow::Borrowed(text) }
+        if self.0 { self::text(text) } else { Cow::Borrowed(text) }
     }
 
     /// The name of a host.
@@ -36,16 +37,17 @@ fn host(name: &str) -> String {
     name.replace('.', "[.]")
 }
 
-/// Every http and https URL within a text.
-fn urls(text: &str) -> Cow<'_, str> {
-    let mut harmless = String::new();
+/// A text with every http and https URL and every bare name of a host within it made harmless.
+fn text(text: &str) -> Cow<'_, str> {
+    let mut harmless = String::with_capacity(text.len() + text.len() / 8);
     let mut rest = text;
+    let mut in_url = false;
     while let Some((before, scheme, after)) = next(rest) {
+        between(before, in_url, &mut harmless);
         let end = after.find(|c: char| ends_authority(c)).unwrap_or(after.len());
         let (authority, behind) = after.split_at(end);
         // A full stop at the end of a sentence is not part of a name.
         let name = authority.trim_end_matches('.');
-        harmless.push_str(before);
         harmless.push_str(&scheme[..1]);
         harmless.push_str("xx");
         harmless.push_str(&scheme[3..]);
@@ -53,12 +55,46 @@ fn urls(text: &str) -> Cow<'_, str> {
         harmless.push_str(&host(name));
         harmless.push_str(&authority[name.len()..]);
         rest = behind;
+        in_url = true;
     }
-    if harmless.is_empty() {
-        return Cow::Borrowed(text);
+    between(rest, in_url, &mut harmless);
+    if harmless == text { Cow::Borrowed(text) } else { Cow::Owned(harmless) }
+}
+
+/// What stands in front of a URL. Behind another one, its path and query come first: nobody gets anywhere by them.
+fn between(text: &str, in_url: bool, to: &mut String) {
+    let end = if in_url { text.find(ends_url).unwrap_or(text.len()) } else { 0 };
+    let (path, sentence) = text.split_at(end);
+    to.push_str(path);
+    names(sentence, to);
+}
+
+/// The words of a sentence, those that name hosts made harmless. What stands behind a slash is a file.
+fn names(sentence: &str, to: &mut String) {
+    let mut rest = sentence;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !is_of_name(c)).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        let name = word.trim_end_matches('.');
+        let is_file = to.ends_with(['/', '\\']) && !to.ends_with("//") && !to.ends_with("\\\\");
+        if !is_file && is_host_in_text(name) {
+            to.push_str(&host(name));
+            to.push_str(&word[name.len()..]);
+        } else {
+            to.push_str(word);
+        }
+        let end = behind.find(is_of_name).unwrap_or(behind.len());
+        to.push_str(&behind[..end]);
+        rest = &behind[end..];
     }
-    harmless.push_str(rest);
-    Cow::Owned(harmless)
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+fn ends_url(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')')
 }
 
 /// What stands before the next such URL, its scheme, and what follows the two slashes.
@@ -100,10 +136,19 @@ mod tests {
                 "goes to (hxxp://a[.]test/x) and hxxps://b[.]test.",
             ),
             ("é://http://x.y", "é://hxxp://x[.]y"),
-            ("ftp://a.test and data:text", "ftp://a.test and data:text"),
+            ("ftp://a.test and data:text", "ftp://a[.]test and data:text"),
             ("http://[::1]:8/", "hxxp://[::1]:8/"),
+            (
+                "PayPal on evil.example: mail a@evil.example (10.0.0.1).",
+                "PayPal on evil[.]example: mail a@evil[.]example (10[.]0[.]0[.]1).",
+            ),
+            ("runs iwr evil.example/x.com of invoice.pdf", "runs iwr evil[.]example/x.com of invoice.pdf"),
+            (
+                "http://a.test/b.test?c=d.test at //e.test, not evil[.]example",
+                "hxxp://a[.]test/b.test?c=d.test at //e[.]test, not evil[.]example",
+            ),
         ] {
-            assert_eq!(urls(text), expected);
+            assert_eq!(super::text(text), expected);
         }
     }
 
@@ -113,7 +158,7 @@ mod tests {
             tls in any::<bool>(), host in "[a-z]{1,8}(\\.[a-z]{2,8}){1,3}", port in 1_u16.., path in "[a-z0-9./?=&]{0,20}",
         ) {
             let url = format!("http{}://{host}:{port}/{path}", if tls { "s" } else { "" });
-            let harmless = urls(&url).into_owned();
+            let harmless = text(&url).into_owned();
             prop_assert!(!harmless.contains("http") && !harmless.contains(&host));
             let read = Target::parse(&harmless).expect("it is read as meant");
             let meant = Target::parse(&url).expect("a URL");
@@ -122,7 +167,7 @@ mod tests {
 
         #[test]
         fn any_text_is_taken(text in "\\PC{0,40}(http://)?\\PC{0,40}") {
-            let _ = urls(&text);
+            let _ = super::text(&text);
         }
     }
 }
