@@ -153,7 +153,7 @@ fn the_numbers_are_told_for_a_person_and_a_program() {
     assert_eq!(stats["queue"]["oldest"]["id"], ids[1]);
     assert_eq!(stats["hours"].as_array().map(Vec::len), Some(24));
     let text = ran(&place, &["stats", "--since", "1h"]);
-    assert!(text.contains("queue     1 wait") && !text.contains('▇'), "{text}");
+    assert!(text.contains("  waiting     1") && !text.contains('▇'), "{text}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod logs;
 #[cfg(test)]
 mod sample;
 mod show;
-pub(super) mod table;
+mod table;
 mod timeline;
 mod wait;
 mod words;
@@ -128,6 +128,9 @@ pub struct List {
     pub filter: FilterArgs,
 
     #[command(flatten)]
+    pub look: LookArgs,
+
+    #[command(flatten)]
     pub settings: StoreArgs,
 }
 
@@ -167,6 +170,9 @@ pub struct Logs {
     /// One compact JSON document a line and event
     #[arg(long)]
     pub json: bool,
+
+    #[command(flatten)]
+    pub look: LookArgs,
 
     #[command(flatten)]
     pub settings: StoreArgs,

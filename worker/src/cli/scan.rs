@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::settings::{JobArgs, SettingsArgs};
 use super::terminal::LookArgs;
-pub(super) use report::report;
+pub(super) use report::report_of_job;
 pub(super) use run::{show_json, start_log, told};
 pub(super) use session::{Scanned, Wishes, scan};
 

@@ -1,17 +1,18 @@
 //! `safeurl stats`: what goes on, in numbers.
 
-use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+mod shown;
+
 use std::path::Path;
 
 use serde::Serialize;
 
+use self::shown::shown;
 use super::database;
 use super::exit::Exit;
 use super::jobs::Moment;
-use super::jobs::table::{age, duration};
-use super::output::{Output, plain};
+use super::output::Output;
 use super::settings::StoreArgs;
+use super::terminal::LookArgs;
 use crate::domain::scan::DEAD_AFTER;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{OpenMode, Percentiles, Stats, WorkerView};
@@ -34,11 +35,11 @@ pub struct Args {
     pub json: bool,
 
     #[command(flatten)]
+    pub look: LookArgs,
+
+    #[command(flatten)]
     pub settings: StoreArgs,
 }
-
-/// Cells of the longest bar.
-const BAR: u64 = 40;
 
 /// What `stats --json` prints.
 #[derive(Serialize)]
@@ -146,7 +147,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     if args.json {
         output.json(&report)?;
     } else {
-        output.text(&text(&report, std::io::stdout().is_terminal()))?;
+        output.text(&shown(&report, args.look.look()))?;
     }
     Ok(Exit::Done)
 }
@@ -220,74 +221,6 @@ fn size(path: &Path) -> u64 {
         .sum()
 }
 
-/// The report for a person, each line ended by a newline. Bars are for a terminal.
-fn text(report: &Report, bars: bool) -> String {
-    let mut text = String::new();
-    let now = report.now;
-    let mut say = |line: String| {
-        let _ = writeln!(text, "{}", line.trim_end());
-    };
-    say(format!("since     {} ({} ago)", report.since, age(report.since, now)));
-    for (title, counted) in
-        [("state", &report.states), ("verdict", &report.verdicts), ("failure", &report.failures)]
-    {
-        for (number, Counted { name, jobs }) in counted.iter().enumerate() {
-            say(format!("{:<8}  {name:<18} {jobs:>8}", if number == 0 { title } else { "" }));
-        }
-    }
-    say(format!("again     {} retried, {} lost", report.retries, report.losses));
-    say(format!("waited    {}", marks(&report.queue_wait_ms)));
-    say(format!("ran       {}", marks(&report.run_ms)));
-    for (number, slow) in report.slowest.iter().enumerate() {
-        let title = if number == 0 { "slowest" } else { "" };
-        say(format!("{title:<8}  {:>9}  {}  {}", duration(slow.ms), plain(&slow.id), plain(&slow.host)));
-    }
-    let most = report.hours.iter().map(|hour| hour.jobs).max().unwrap_or(0);
-    for (number, hour) in report.hours.iter().enumerate().filter(|_| most > 0) {
-        let title = if number == 0 { "hour" } else { "" };
-        let from = hour.from.to_string();
-        let clock = from.get(5..16).unwrap_or(&from).replace('T', " ");
-        let failed = if hour.failed == 0 { String::new() } else { format!("  {} failed", hour.failed) };
-        let bar = if bars { bar(hour.jobs, most) } else { String::new() };
-        say(format!("{title:<8}  {clock}  {:>6}  {bar}{failed}", hour.jobs));
-    }
-    let queue = &report.queue;
-    let oldest = queue.oldest.as_ref().map_or_else(String::new, |oldest| {
-        format!(", the oldest {} for {}", plain(&oldest.id), age(oldest.created_at, now))
-    });
-    say(format!("queue     {} wait, {} of them for their time{oldest}", queue.depth, queue.delayed));
-    for UserLine { user, jobs } in &queue.users {
-        say(format!("          {:<18} {jobs:>8}", plain(user)));
-    }
-    if report.workers.is_empty() {
-        say("workers   none".to_owned());
-    }
-    for (number, worker) in report.workers.iter().enumerate() {
-        let title = if number == 0 { "workers" } else { "" };
-        let (id, host, slots) = (plain(&worker.id), plain(&worker.host), worker.slots);
-        let heard = age(worker.heartbeat_at, now);
-        let alive = if worker.alive { "alive" } else { "DEAD " };
-        let pid = worker.pid;
-        say(format!("{title:<8}  {alive}  {id}  {host}:{pid}, {slots} at once, heard of {heard} ago"));
-    }
-    let (path, mib) = (plain(&report.database.path), report.database.bytes as f64 / f64::from(1 << 20));
-    say(format!("database  {path}, {mib:.1} MiB"));
-    text
-}
-
-fn marks(marks: &Marks) -> String {
-    match (marks.p50, marks.p95) {
-        (Some(p50), Some(p95)) => format!("{} (p50), {} (p95)", duration(p50), duration(p95)),
-        (p50, p95) => p50.or(p95).map_or_else(|| "-".to_owned(), duration),
-    }
-}
-
-/// In proportion to the most; what is there at all shows.
-fn bar(jobs: u64, most: u64) -> String {
-    let cells = (jobs * BAR).div_ceil(most.max(1));
-    "▇".repeat(usize::try_from(cells).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +230,7 @@ mod tests {
     use crate::domain::verdict::VerdictState;
     use crate::store::{HOURS, Hour, Queue, Slow, WorkerRow};
 
-    fn sample() -> Report {
+    pub(super) fn sample() -> Report {
         let now = Timestamp::from_millis(1_795_255_200_000);
         let ago = |millis: i64| Timestamp::from_millis(now.millis() - millis);
         let id = |text: &str| ScanId::parse(text).expect("it is short");
@@ -341,20 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_for_a_person_have_bars_on_a_terminal_only() {
-        let text = super::text(&sample(), true);
-        assert!(!text.contains('\u{1b}') && !super::text(&sample(), false).contains('▇'));
-        insta::assert_snapshot!("stats", text);
-    }
-
-    #[test]
     fn the_numbers_as_json_are_as_recorded() {
         insta::assert_snapshot!("stats-json", serde_json::to_string_pretty(&sample()).expect("it is JSON"));
-    }
-
-    #[test]
-    fn a_bar_shows_whatever_is_there_at_all() {
-        assert_eq!([bar(0, 0), bar(0, 9), bar(1, 1_000_000)], ["", "", "▇"].map(str::to_owned));
-        assert_eq!(bar(9, 9).chars().count() as u64, BAR);
     }
 }

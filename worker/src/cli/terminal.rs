@@ -4,10 +4,12 @@
 //! one place that draws over its own lines. What is shown is the business of the commands. Everything but
 //! `screen` is pure: what comes out depends on the arguments alone.
 
+pub(super) mod answer;
 pub(super) mod defang;
 pub(super) mod layout;
 pub(super) mod screen;
 pub(super) mod text;
+pub(super) mod time;
 
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
@@ -23,6 +25,9 @@ const WIDEST: usize = 240;
 
 /// From here on columns stand side by side.
 const WIDE: usize = 100;
+
+/// From here on whole job ids have room beside everything else.
+pub(super) const WITH_IDS: usize = 160;
 
 /// How results are shown.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -55,6 +60,8 @@ pub(super) struct Look {
     pub(super) width: usize,
     pub(super) colour: bool,
     pub(super) defang: bool,
+    /// Whether a person looks at it. Listings that programs read are not cut.
+    pub(super) terminal: bool,
 }
 
 impl LookArgs {
@@ -65,6 +72,7 @@ impl LookArgs {
             width: width(columns(), variable("COLUMNS").as_deref()),
             colour: colour(self.color, std::io::stdout().is_terminal(), variable),
             defang: !self.no_defang,
+            terminal: std::io::stdout().is_terminal(),
         }
     }
 }

@@ -1,17 +1,19 @@
 //! `safeurl jobs list`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::table::{Look, table, took};
+use super::table::{table, took};
 use super::{List, open, the_one};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::terminal::LookArgs;
+use crate::cli::terminal::Look;
+use crate::cli::terminal::screen::{Screen, size};
+use crate::cli::terminal::text::{FAINT, Text, rendered, start};
 use crate::domain::failure::Failure;
 use crate::domain::scan::{Job, Method};
 use crate::domain::state::State;
@@ -77,31 +79,34 @@ pub(super) async fn run(args: List) -> anyhow::Result<Exit> {
     };
     let page = Page { sort: args.sort, reverse: args.reverse, after, offset: args.offset, limit: args.limit };
     let mut output = Output::stdout();
-    match args.watch {
-        Some(_) => watch(&store, &args, search, page, &mut output).await,
-        None => {
-            let rows = store.find_jobs(search, page).await?;
-            let look = Look { header: !rows.is_empty(), ..look() };
-            print(&mut output, &args, rows.iter(), store.now().await?, look)?;
-            Ok(Exit::Done)
+    if args.watch.is_some() {
+        return watch(&store, &args, search, page, &mut output).await;
+    }
+    let rows = store.find_jobs(search, page).await?;
+    let look = args.look.look();
+    print(&mut output, &args, &rows.iter().collect::<Vec<_>>(), store.now().await?, look)?;
+    if look.terminal && !args.json {
+        remark(&args, rows.len());
+    }
+    Ok(Exit::Done)
+}
+
+/// What a person may wonder about: why there is nothing, and whether this is all.
+fn remark(args: &List, shown: usize) {
+    match shown {
+        0 if args.filter.is_empty() => eprintln!("no jobs yet; `safeurl submit URL` puts one into the queue"),
+        0 => eprintln!("no job fits"),
+        _ if u32::try_from(shown) == Ok(args.limit) => {
+            eprintln!("{shown} jobs shown, there may be more (--limit)");
         }
+        _ => {}
     }
 }
 
-/// How it looks where it goes: names of columns and a width are for people.
-fn look() -> Look {
-    if std::io::stdout().is_terminal() {
-        let look = LookArgs::default().look();
-        Look { width: Some(look.width), header: true, colour: look.colour }
-    } else {
-        Look::default()
-    }
-}
-
-fn print<'a>(
+fn print(
     output: &mut Output,
     args: &List,
-    rows: impl Iterator<Item = &'a Listed>,
+    rows: &[&Listed],
     now: Timestamp,
     look: Look,
 ) -> anyhow::Result<()> {
@@ -111,10 +116,9 @@ fn print<'a>(
         }
         return Ok(());
     }
-    let rows: Vec<_> = rows.cloned().collect();
-    let look = Look { header: look.header && look.width.is_some(), ..look };
-    let text = table(&rows, now, look);
-    if text.is_empty() { Ok(()) } else { output.text(&text) }
+    let rows: Vec<_> = rows.iter().copied().cloned().collect();
+    let lines = table(&rows, now, look);
+    if lines.is_empty() { Ok(()) } else { output.text(&rendered(&lines, look.colour)) }
 }
 
 /// On a terminal the listing stays and is drawn again; elsewhere what changed comes as lines. Ends with the signal
@@ -127,9 +131,10 @@ async fn watch(
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
     let (_signals, shutdown) = Signals::listen().context("cannot listen to signals")?;
-    let mut look_again = interval(args.watch.unwrap_or(super::WATCH));
+    let every = args.watch.unwrap_or(super::WATCH);
+    let mut look_again = interval(every);
     look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let redraws = std::io::stdout().is_terminal() && !args.json;
+    let screen = (args.look.look().terminal && !args.json).then(Screen::stdout);
     let mut seen = Seen::default();
     while !output.is_closed() {
         tokio::select! {
@@ -140,27 +145,37 @@ async fn watch(
         }
         let rows = store.find_jobs(search.clone(), page.clone()).await?;
         let now = store.now().await?;
-        if redraws {
-            output.line(&screen(&table(&rows, now, look()), height()))?;
-        } else {
-            let changed = seen.changed(&rows);
-            print(output, args, changed.into_iter(), now, Look::default())?;
+        // A terminal may have another width by now.
+        let look = args.look.look();
+        match &screen {
+            Some(screen) => {
+                let (columns, height) = size(std::io::stdout());
+                screen.draw(&watched(&rows, now, every, look, height), columns, look.colour);
+            }
+            None => print(output, args, &seen.changed(&rows), now, look)?,
         }
     }
     Ok(Exit::Done)
 }
 
-/// Lines of the terminal.
-fn height() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(24, |size| usize::from(size.ws_row).max(2))
-}
-
-/// Drawn over what was there: from the top, each line to its end, nothing below. As many lines as there is room
-/// for, the last one is the cursor's.
-fn screen(text: &str, height: usize) -> String {
-    let lines: Vec<_> =
-        text.lines().take(height.saturating_sub(1)).map(|line| format!("{line}\x1b[K")).collect();
-    format!("\x1b[H{}\x1b[J", lines.join("\n"))
+/// The listing as far as there is room, and below it when that was. The last row is the cursor's.
+fn watched(rows: &[Listed], now: Timestamp, every: Duration, look: Look, height: usize) -> Vec<Text> {
+    let mut lines = table(rows, now, look);
+    let room = height.saturating_sub(2).max(1);
+    let hidden = lines.len().saturating_sub(room);
+    lines.truncate(room);
+    let count = match rows.len() {
+        0 => "no job fits".to_owned(),
+        1 => "1 job".to_owned(),
+        many => format!("{many} jobs"),
+    };
+    let below = if hidden > 0 { ", more than there is room for" } else { "" };
+    let clock = now.to_string();
+    let clock = clock.get(11..19).unwrap_or(&clock);
+    let every = humantime::format_duration(every);
+    let told = format!("{count}{below}  {clock} UTC, again every {every}, ^C ends");
+    lines.push(Text::new(FAINT, &start(&told, look.width)));
+    lines
 }
 
 /// What was printed of each job.
@@ -178,7 +193,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::rows;
+    use super::super::sample::{NOW, rows};
     use super::*;
 
     #[test]
@@ -193,8 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn a_screen_is_drawn_over_and_leaves_the_last_line_to_the_cursor() {
-        assert_eq!(screen("a\nb\nc\n", 3), "\x1b[Ha\x1b[K\nb\x1b[K\x1b[J");
-        assert_eq!(screen("", 3), "\x1b[H\x1b[J");
+    fn a_watched_listing_leaves_a_row_to_the_cursor_and_says_what_it_left_out() {
+        let look = Look { width: 80, colour: false, defang: true, terminal: true };
+        let drawn = |rows: &[Listed], height| {
+            let lines = watched(rows, NOW, Duration::from_secs(2), look, height);
+            assert!(lines.len() < height && lines.iter().all(|line| line.width() <= 80), "{lines:?}");
+            rendered(&lines, false)
+        };
+        assert!(drawn(&rows(), 24).ends_with("6 jobs  10:00:00 UTC, again every 2s, ^C ends\n"));
+        assert!(drawn(&rows(), 5).contains("\n6 jobs, more than there is room for  "));
+        assert!(drawn(&[], 24).starts_with("no job fits  "));
     }
 }

@@ -7,10 +7,13 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::timeline::{outcome, stderr};
+use super::timeline::{outcome, short, stderr};
 use super::{Logs, open, the_one};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Output, plain};
+use crate::cli::output::Output;
+use crate::cli::terminal::Look;
+use crate::cli::terminal::defang::Defang;
+use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, rendered};
 use crate::domain::document::TransitionView;
 use crate::domain::document::{Decision, OutcomeName};
 use crate::domain::failure::Failure;
@@ -79,6 +82,7 @@ pub(super) async fn run(args: Logs) -> anyhow::Result<Exit> {
     let store = open(&args.settings).await?;
     let id = the_one(&store, &args.id).await?;
     let mut output = Output::stdout();
+    let looks = args.look.look();
     let mut told = BTreeSet::new();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,9 +90,18 @@ pub(super) async fn run(args: Logs) -> anyhow::Result<Exit> {
         look.tick().await;
         // The state first: what came with the edge to it is there by then.
         let job = store.job(&id).await?.with_context(|| format!("the job {id} is gone"))?;
+        // Before the end nobody knows how dangerous it is.
+        let judged =
+            if job.state == State::Completed && !args.json { store.document(&id).await? } else { None };
+        let defang =
+            judged.map_or(Defang(false), |document| Defang::of(document.body.verdict.state, looks.defang));
         for event in happened(&store, &id, &job).await? {
             if told.insert(event.key.clone()) {
-                tell(&mut output, &event, args.json)?;
+                if args.json {
+                    output.json(&event)?;
+                } else {
+                    output.text(&rendered(&lines(&event, defang, looks), looks.colour))?;
+                }
             }
         }
         if !args.follow || job.state.is_final() || output.is_closed() {
@@ -161,39 +174,67 @@ fn ended(attempt: &AttemptView) -> Attempt {
     }
 }
 
-fn tell(output: &mut Output, event: &Event, json: bool) -> anyhow::Result<()> {
-    if json { output.json(event) } else { output.text(&line(event)) }
-}
-
-/// An event for a person, each line ended by a newline.
-fn line(event: &Event) -> String {
+/// An event for a person: on a terminal wrapped behind its time, elsewhere one line each.
+fn lines(event: &Event, defang: Defang, look: Look) -> Vec<Text> {
     let (kind, told) = match &event.what {
-        What::Created { url, user_id } => ("created", format!("{url} for {user_id}")),
+        What::Created { url, user_id } => ("created", format!("{} for {user_id}", defang.text(url))),
         What::Transition { from, to, reason, worker, .. } => {
-            let worker = worker.as_ref().map(|worker| format!(", worker {worker}")).unwrap_or_default();
+            let worker =
+                worker.as_deref().map(|name| format!(", worker {}", short(name))).unwrap_or_default();
             ("state", format!("{from} -> {to}  {reason}{worker}"))
         }
-        What::Connection(connection) => ("network", connection.told()),
-        What::Attempt(attempt) => ("attempt", format!("{}  {}", attempt.attempt, attempt.told)),
+        What::Connection(connection) => ("network", connection.told(defang)),
+        What::Attempt(attempt) => ("attempt", format!("{}  {}", attempt.attempt, defang.text(&attempt.told))),
     };
-    let mut text = format!("{}  {kind:<8} {}\n", event.at, plain(&told));
+    let style = match &event.what {
+        What::Connection(Connection { decision: Some(Decision::Denied), .. }) => RED,
+        What::Transition { to: State::Completed, .. } => GREEN,
+        What::Created { .. } | What::Transition { .. } | What::Connection(_) | What::Attempt(_) => NONE,
+    };
+    let mut lines = line(event.at, kind, &Text::new(style, &told), look);
     if let What::Attempt(attempt) = &event.what {
-        for line in &attempt.stderr {
-            text.push_str(&format!("{}  {:<8} {line}\n", event.at, "stderr"));
+        for said in &attempt.stderr {
+            lines.extend(line(event.at, "stderr", &Text::new(NONE, &defang.text(said)), look));
         }
     }
-    text
+    lines
+}
+
+/// Columns of the word for what happened.
+const KIND: usize = 8;
+
+/// Less than this beside the time is not read well; what happened goes below it then.
+const LEAST_BODY: usize = 40;
+
+fn line(at: Timestamp, kind: &str, told: &Text, look: Look) -> Vec<Text> {
+    let moment = at.to_string();
+    // The day is what a narrow terminal does without.
+    let clock = if look.terminal && look.width < 100 { moment.get(11..).unwrap_or(&moment) } else { &moment };
+    let lead = Text::new(FAINT, clock).gap(2).and(STRONG, &format!("{kind:<KIND$}")).gap(1);
+    if !look.terminal {
+        return vec![lead.join(told.clone())];
+    }
+    let (from, mut lines) = match lead.width() {
+        wide if wide + LEAST_BODY <= look.width => (wide, Vec::new()),
+        _ => (2, vec![lead.clone()]),
+    };
+    for body in told.wrap(look.width - from) {
+        let before = if lines.is_empty() { lead.clone() } else { Text::default().gap(from) };
+        lines.push(before.join(body));
+    }
+    lines
 }
 
 impl Connection {
-    fn told(&self) -> String {
+    /// The address that was dialled is shown as it is, like that of every connection.
+    fn told(&self, defang: Defang) -> String {
         let decision = match self.decision {
             Some(Decision::Allowed) => "allowed",
             Some(Decision::Denied) => "denied",
             None => "accessed",
         };
         let rule = self.rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
-        let mut told = format!("{decision}{rule}  {}", self.url);
+        let mut told = format!("{decision}{rule}  {}", defang.text(&self.url));
         if let Some(address) = &self.address {
             told.push_str(&format!("  by {address}"));
         }
@@ -204,7 +245,7 @@ impl Connection {
             told.push_str(&format!(", {bytes_in} bytes in, {bytes_out} out"));
         }
         if let Some(error) = &self.error {
-            told.push_str(&format!(", {error}"));
+            told.push_str(&format!(", {}", defang.text(error)));
         }
         told
     }
@@ -214,6 +255,7 @@ impl Connection {
 mod tests {
     use super::super::sample::{NOW, edges, ended_attempt, hops, job};
     use super::*;
+    use crate::cli::terminal::text::width;
 
     fn all() -> Vec<Event> {
         events(&job(0, "https://a.example/\u{1b}[2J", State::Failed), edges(), hops(), &[ended_attempt(1)])
@@ -221,9 +263,19 @@ mod tests {
 
     #[test]
     fn events_are_told_in_the_order_of_time_and_harmlessly() {
-        let text: String = all().iter().map(line).collect();
+        let shown = |look: Look| -> String {
+            all().iter().map(|event| rendered(&lines(event, Defang(true), look), false)).collect()
+        };
+        let look = |width| Look { width, colour: false, defang: true, terminal: true };
+        let mut text = format!("=== pipe ===\n{}\n", shown(Look { terminal: false, ..look(40) }));
+        for width in [60, 80, 120] {
+            text.push_str(&format!("=== {width} columns ===\n{}\n", shown(look(width))));
+        }
         assert!(!text.contains('\u{1b}'), "{text:?}");
         insta::assert_snapshot!("jobs-logs", text);
+        for columns in 40..=200 {
+            assert!(shown(look(columns)).lines().all(|line| width(line) <= columns), "{columns}");
+        }
     }
 
     #[test]

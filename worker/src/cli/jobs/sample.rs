@@ -18,7 +18,7 @@ fn before(millis: i64) -> Timestamp {
 pub(super) fn job(n: u8, url: &str, state: State) -> Job {
     let created = before(i64::from(n) * 3_600_000);
     Job {
-        id: ScanId::parse(format!("0199f6a2-6d8e-7c11-9b53-0f4f4a0e8d{n:02}")).expect("it is short"),
+        id: ScanId::parse(format!("0199f6a2-6d{n:02}-7c11-9b53-0f4f4a0e8d11")).expect("it is short"),
         state,
         created,
         updated: created,
@@ -54,6 +54,14 @@ pub(super) fn rows() -> Vec<Listed> {
 
 fn after(millis: i64) -> Timestamp {
     Timestamp::from_millis(NOW.millis() + millis)
+}
+
+/// One whose URL and id are no good for a terminal.
+pub(super) fn hostile_row() -> Listed {
+    let mut job = job(5, &format!("https://港の時刻表.example/{}\u{202e}", "港".repeat(300)), State::Failed);
+    job.id = ScanId::parse("時".repeat(60)).expect("it is short enough");
+    job.failure = Some(Failure::new(FailureClass::AnalysisTimeout, FailureStage::Analyse, "why"));
+    Listed { job, verdict: None, score: Some(100) }
 }
 
 /// A job that was tried, and given up.

@@ -2,11 +2,11 @@
 
 use anyhow::Context as _;
 
-use super::timeline::{attempts, timeline};
-use super::{Show, open, the_one};
+use super::{Show, open, the_one, timeline};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::scan::{report, show_json};
+use crate::cli::scan::{report_of_job, show_json};
+use crate::cli::terminal::defang::Defang;
 
 pub(super) async fn run(args: Show) -> anyhow::Result<Exit> {
     let store = open(&args.settings).await?;
@@ -18,11 +18,10 @@ pub(super) async fn run(args: Show) -> anyhow::Result<Exit> {
         show_json(&mut output, &document, args.view)?;
         return Ok(Exit::Done);
     }
-    output.text(&report(&document, args.look.look()))?;
-    let ended = store.attempts(&id).await?;
-    if !ended.is_empty() {
-        output.text(&attempts(&ended))?;
-    }
-    output.text(&timeline(&document.job))?;
+    let attempts = store.attempts(&id).await?;
+    let look = args.look.look();
+    let defang = Defang::of(document.body.verdict.state, look.defang);
+    let history = timeline::sections(&document.job, &attempts, defang);
+    output.text(&report_of_job(&document, history, look))?;
     Ok(Exit::Done)
 }

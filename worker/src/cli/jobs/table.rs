@@ -1,106 +1,204 @@
-//! Jobs as a table: one line each. Pure: what it prints depends on its arguments alone.
+//! Jobs as a table: one line each where there is room, two where there is not. Pure: what it shows depends on its
+//! arguments alone.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
-use crate::cli::output::plain;
+use crate::cli::terminal::answer::answer;
+use crate::cli::terminal::defang::Defang;
+use crate::cli::terminal::text::{FAINT, NONE, STRONG, Text, head, middle, printable};
+use crate::cli::terminal::time::{age, duration};
+use crate::cli::terminal::{Look, WITH_IDS};
 use crate::domain::scan::Job;
 use crate::domain::state::State;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::VerdictState;
 use crate::store::Listed;
 
-/// Where it is printed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Look {
-    /// Columns of the terminal; elsewhere nothing is cut.
-    pub(super) width: Option<usize>,
-    /// With the names of the columns.
-    pub(super) header: bool,
-    /// With colours.
-    pub(super) colour: bool,
-}
-
-/// The columns; the URL has what the others leave.
-const NAMES: [&str; 9] = ["ID", "STATE", "VERDICT", "SCORE", "CLASS", "AGE", "TIME", "TRIES", "URL"];
-const URL: usize = NAMES.len() - 1;
-
-/// Which columns a narrow terminal does without, the first one first.
-const DISPENSABLE: [usize; 6] = [7, 6, 5, 3, 4, 2];
-
 /// Less of a URL than this says nothing; columns go before it gets shorter.
-const LEAST_URL: usize = 20;
+const LEAST_URL: usize = 32;
 
-const GAP: &str = "  ";
+/// Narrower terminals have a line for the URL.
+const STACKED: usize = 72;
 
-/// The table, each line ended by a newline.
-pub(super) fn table(rows: &[Listed], now: Timestamp, look: Look) -> String {
-    let cells: Vec<_> = rows.iter().map(|row| cells(row, now)).collect();
-    let mut widths = NAMES.map(str::len);
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+/// Columns of a job's id where it is cut: of ours the moment and the next 12 bits, which is enough to name it.
+const SHORT_ID: usize = 18;
+
+/// Ours have 36; those of others may have 200.
+const LONG_ID: usize = 36;
+
+const GAP: usize = 2;
+
+/// A column, as wide as what is in it.
+struct Column {
+    name: &'static str,
+    cells: Vec<Text>,
+    right: bool,
+}
+
+impl Column {
+    fn of(name: &'static str, rows: &[Listed], cell: impl FnMut(&Listed) -> Text) -> Self {
+        Self { name, cells: rows.iter().map(cell).collect(), right: false }
+    }
+
+    /// The same with its cells at the right.
+    fn right(self) -> Self {
+        Self { right: true, ..self }
+    }
+
+    fn width(&self) -> usize {
+        self.cells.iter().map(Text::width).max().unwrap_or(0).max(self.name.len())
+    }
+
+    fn place(&self, cell: Text) -> Text {
+        let width = self.width();
+        let missing = if self.right { width.saturating_sub(cell.width()) } else { 0 };
+        Text::default().gap(missing).join(cell).padded(width)
+    }
+}
+
+/// The table. A terminal gets the names of the columns and what fits; elsewhere nothing is left out and each word
+/// stands alone.
+pub(super) fn table(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
+    match (rows.is_empty(), look.terminal) {
+        (true, _) => Vec::new(),
+        (false, false) => piped(rows, now, look),
+        (false, true) if look.width < STACKED => stacked(rows, now, look),
+        (false, true) => one_line_each(rows, now, look),
+    }
+}
+
+fn piped(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
+    let or_dash = |text: Option<String>| Text::new(NONE, text.as_deref().unwrap_or("-"));
+    let class = |row: &Listed| row.job.failure.as_ref().map(|failure| failure.class.as_str().to_owned());
+    lines(&[
+        Column::of("", rows, |row| Text::new(NONE, row.job.id.as_str())),
+        Column::of("", rows, |row| Text::new(NONE, row.job.state.as_str())),
+        Column::of("", rows, |row| match row.verdict {
+            Some(verdict) => Text::new(answer(row.verdict, row.job.state).1, verdict.as_str()),
+            None => or_dash(None),
+        }),
+        Column::of("", rows, |row| or_dash(row.score.map(|score| score.to_string()))),
+        Column::of("", rows, |row| or_dash(class(row))),
+        Column::of("", rows, |row| age(row.job.created, now).into()),
+        Column::of("", rows, |row| or_dash(took(&row.job, now).map(duration))),
+        Column::of("", rows, |row| tries(&row.job).into()),
+        Column::of("", rows, |row| url(row, look).into()),
+    ])
+}
+
+fn one_line_each(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
+    let ids = ids(rows, look.width >= WITH_IDS);
+    let mut ids = ids.iter();
+    let mut columns = vec![
+        Column::of("JOB", rows, |_| Text::new(FAINT, ids.next().map_or("", String::as_str))),
+        Column::of("VERDICT", rows, came_to),
+        Column::of("RISK", rows, risk).right(),
+        Column::of("AGE", rows, |row| Text::new(FAINT, &age(row.job.created, now))).right(),
+        Column::of("TIME", rows, |row| Text::new(FAINT, &time(row, now))).right(),
+        Column::of("TRIES", rows, |row| Text::new(FAINT, &tries(&row.job))).right(),
+    ];
+    let used = |columns: &[Column]| columns.iter().map(|column| column.width() + GAP).sum::<usize>();
+    // The last ones say least, but of id and answer both are needed.
+    while columns.len() > 2 && used(&columns) + LEAST_URL > look.width {
+        columns.pop();
+    }
+    if columns.len() == 2 {
+        columns.pop();
+        columns.push(Column::of("VERDICT", rows, with_risk));
+    }
+    let room = look.width.saturating_sub(used(&columns));
+    if room < LEAST_URL {
+        return stacked(rows, now, look);
+    }
+    columns.push(Column::of("URL", rows, |row| Text::new(NONE, &middle(&url(row, look), room))));
+    let heading = columns.iter().enumerate();
+    let heading = heading.fold(Text::default(), |line, (n, column)| {
+        line.gap(if n == 0 { 0 } else { GAP }).join(column.place(Text::new(STRONG, column.name)))
+    });
+    std::iter::once(heading).chain(lines(&columns)).collect()
+}
+
+/// Id and answer on one line, the URL below.
+fn stacked(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
+    let mut lines = Vec::new();
+    for (row, id) in rows.iter().zip(ids(rows, false)) {
+        let mut head = Text::new(FAINT, &id).gap(GAP).join(with_risk(row));
+        let age = age(row.job.created, now);
+        let missing = look.width.saturating_sub(head.width() + age.len());
+        if missing >= GAP {
+            head = head.gap(missing).and(FAINT, &age);
         }
+        lines.extend(head.wrap(look.width));
+        let url = middle(&url(row, look), look.width - GAP);
+        lines.push(Text::default().gap(GAP).and(NONE, &url));
     }
-    let mut shown = [true; NAMES.len()];
-    if let Some(width) = look.width {
-        for column in DISPENSABLE {
-            if before_url(&widths, &shown) + LEAST_URL <= width {
-                break;
-            }
-            shown[column] = false;
-        }
-        widths[URL] = width.saturating_sub(before_url(&widths, &shown)).max(LEAST_URL).min(widths[URL]);
-    }
-    let mut text = String::new();
-    if look.header {
-        let heading = line(&NAMES.map(str::to_owned), &widths, &shown);
-        push(&mut text, &heading, look.colour.then_some("1"));
-    }
-    for (row, cells) in rows.iter().zip(&cells) {
-        let shade = if look.colour { shade(row) } else { None };
-        push(&mut text, &line(cells, &widths, &shown), shade);
-    }
-    text
+    lines
 }
 
-fn before_url(widths: &[usize; NAMES.len()], shown: &[bool; NAMES.len()]) -> usize {
-    widths.iter().zip(shown).take(URL).filter(|(_, shown)| **shown).map(|(width, _)| width + GAP.len()).sum()
-}
-
-fn line(cells: &[String; NAMES.len()], widths: &[usize], shown: &[bool]) -> String {
-    let mut text = String::new();
-    for ((cell, width), _) in cells.iter().zip(widths).zip(shown).filter(|(_, shown)| **shown) {
-        let cell = fit(cell, *width);
-        let _ = write!(text, "{cell:<width$}{GAP}");
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
-fn push(text: &mut String, line: &str, shade: Option<&str>) {
-    let _ = match shade {
-        Some(shade) => writeln!(text, "\x1b[{shade}m{line}\x1b[0m"),
-        None => writeln!(text, "{line}"),
+fn lines(columns: &[Column]) -> Vec<Text> {
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    let line = |row: usize| {
+        columns.iter().enumerate().fold(Text::default(), |line, (n, column)| {
+            let cell = column.cells.get(row).cloned().unwrap_or_default();
+            line.gap(if n == 0 { 0 } else { GAP }).join(column.place(cell))
+        })
     };
+    (0..rows).map(line).collect()
 }
 
-fn cells(row: &Listed, now: Timestamp) -> [String; NAMES.len()] {
-    let job = &row.job;
-    let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-    [
-        plain(job.id.as_str()).into_owned(),
-        job.state.as_str().to_owned(),
-        or_dash(row.verdict.map(|verdict| verdict.as_str().to_owned())),
-        or_dash(row.score.map(|score| score.to_string())),
-        or_dash(job.failure.as_ref().map(|failure| failure.class.as_str().to_owned())),
-        age(job.created, now),
-        or_dash(took(job, now).map(duration)),
-        format!("{}/{}", job.counted_attempts(), job.max_attempts),
-        plain(&shown_url(row)).into_owned(),
-    ]
+/// The ids, whole or as much of them as tells these jobs apart. What is left out is the end: what is shown still names
+/// the job.
+fn ids(rows: &[Listed], whole: bool) -> Vec<String> {
+    let all: Vec<_> = rows.iter().map(|row| printable(row.job.id.as_str())).collect();
+    let cut = |length: usize| -> Vec<String> { all.iter().map(|id| head(id, length)).collect() };
+    let apart = |length: &usize| {
+        let different: BTreeSet<_> = cut(*length).into_iter().collect();
+        different.len() == all.len()
+    };
+    let length = if whole { LONG_ID } else { (SHORT_ID..LONG_ID).find(apart).unwrap_or(LONG_ID) };
+    cut(length)
 }
 
-/// How long the last attempt took, or has taken until now.
+/// The verdict; of what has none the state, and why it failed.
+fn came_to(row: &Listed) -> Text {
+    let (word, style) = answer(row.verdict, row.job.state);
+    let text = Text::new(style, word);
+    let failure = row.job.failure.as_ref().filter(|_| row.job.state == State::Failed);
+    match failure {
+        Some(failure) => text.and(style, &format!(" {}", failure.class.as_str())),
+        None => text,
+    }
+}
+
+/// The same with the risk behind it, where that has no column.
+fn with_risk(row: &Listed) -> Text {
+    match row.score {
+        Some(score) => came_to(row).and(answer(row.verdict, row.job.state).1, &format!(" {score}")),
+        None => came_to(row),
+    }
+}
+
+fn risk(row: &Listed) -> Text {
+    match row.score {
+        Some(score) => Text::new(answer(row.verdict, row.job.state).1, &score.to_string()),
+        None => Text::new(FAINT, "-"),
+    }
+}
+
+fn time(row: &Listed, now: Timestamp) -> String {
+    took(&row.job, now).map_or_else(|| "-".to_owned(), duration)
+}
+
+fn tries(job: &Job) -> String {
+    format!("{}/{}", job.counted_attempts(), job.max_attempts)
+}
+
+fn url(row: &Listed, look: Look) -> String {
+    let verdict = row.verdict.unwrap_or(VerdictState::NotEvaluated);
+    printable(&Defang::of(verdict, look.defang).text(&row.job.url))
+}
+
+/// How long the last attempt took, or has taken until now, in milliseconds.
 pub(super) fn took(job: &Job, now: Timestamp) -> Option<u64> {
     let until = match job.state {
         State::Fetching | State::Analyzing => Some(now),
@@ -111,125 +209,73 @@ pub(super) fn took(job: &Job, now: Timestamp) -> Option<u64> {
     u64::try_from(until.millis().saturating_sub(from.millis())).ok()
 }
 
-/// Milliseconds for a person.
-pub(in crate::cli) fn duration(millis: u64) -> String {
-    match millis {
-        0..10_000 => format!("{millis} ms"),
-        10_000..600_000 => format!("{:.1} s", millis as f64 / 1000.0),
-        _ => format!("{} min", millis / 60_000),
-    }
-}
-
-/// How long ago, in the greatest unit that has two of it.
-pub(in crate::cli) fn age(from: Timestamp, now: Timestamp) -> String {
-    let seconds = now.millis().saturating_sub(from.millis()).max(0) / 1000;
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-/// The URL of a dangerous page is written so that nobody opens it by a slip of the hand.
-fn shown_url(row: &Listed) -> String {
-    match row.verdict {
-        Some(VerdictState::Malicious | VerdictState::Suspicious) => defanged(&row.job.url),
-        Some(VerdictState::Benign | VerdictState::Unknown | VerdictState::NotEvaluated) | None => {
-            row.job.url.clone()
-        }
-    }
-}
-
-fn defanged(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let authority =
-        if authority.contains("[.]") { authority.to_owned() } else { authority.replace('.', "[.]") };
-    match scheme {
-        "" => format!("{authority}{path}"),
-        scheme => format!("{}://{authority}{path}", scheme.replacen("tt", "xx", 1)),
-    }
-}
-
-/// SGR parameters by how bad it is.
-fn shade(row: &Listed) -> Option<&'static str> {
-    match (row.job.state, row.verdict) {
-        (_, Some(VerdictState::Malicious)) => Some("31"),
-        (_, Some(VerdictState::Suspicious)) => Some("33"),
-        (_, Some(VerdictState::Benign)) => Some("32"),
-        (State::Failed | State::TimedOut, _) => Some("35"),
-        (State::Queued | State::Fetching | State::Analyzing | State::Completed, _) => None,
-    }
-}
-
-/// Cut to a width, with an ellipsis in the place of what is missing.
-fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{NOW, rows};
+    use std::fmt::Write as _;
+
+    use super::super::sample::{NOW, hostile_row, rows};
     use super::*;
+    use crate::cli::terminal::text::rendered;
+    use crate::domain::scan::ScanId;
 
-    #[test]
-    fn a_wide_terminal_shows_every_column() {
-        let look = Look { width: Some(160), header: true, colour: false };
-        insta::assert_snapshot!("jobs-table-160", table(&rows(), NOW, look));
+    fn shown(rows: &[Listed], look: Look) -> String {
+        rendered(&table(rows, NOW, look), look.colour)
+    }
+
+    fn look(width: usize) -> Look {
+        Look { width, colour: false, defang: true, terminal: true }
     }
 
     #[test]
-    fn a_narrow_terminal_does_without_some_columns_and_never_without_id_state_and_url() {
-        for width in [80, 100, 120] {
-            let text = table(&rows(), NOW, Look { width: Some(width), header: true, colour: false });
-            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}\n{text}");
-            insta::assert_snapshot!(format!("jobs-table-{width}"), text);
+    fn a_terminal_gets_what_fits_and_never_less_than_id_answer_and_url() {
+        let mut text = String::new();
+        for width in [40, 60, 80, 120, 200] {
+            let _ = write!(text, "=== {width} columns ===\n{}\n", shown(&rows(), look(width)));
+        }
+        insta::assert_snapshot!("jobs-table", text);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let mut rows = rows();
+        rows.push(hostile_row());
+        for width in 40..=200 {
+            for line in table(&rows, NOW, look(width)) {
+                assert!(line.width() <= width, "{width}: {line:?}");
+            }
         }
     }
 
     #[test]
-    fn a_pipe_gets_everything_uncut_without_names_and_colours() {
-        insta::assert_snapshot!("jobs-table-pipe", table(&rows(), NOW, Look::default()));
+    fn a_pipe_gets_everything_uncut_without_names() {
+        insta::assert_snapshot!("jobs-table-pipe", shown(&rows(), Look { terminal: false, ..look(40) }));
     }
 
     #[test]
-    fn colour_is_around_lines_and_nothing_is_said_by_it_alone() {
-        let look = Look { width: Some(160), header: true, colour: true };
-        let coloured = table(&rows(), NOW, look);
-        let bare = table(&rows(), NOW, Look { colour: false, ..look });
-        let mut without = coloured.replace("\x1b[0m", "");
-        for shade in ["1", "31", "32", "33", "35"] {
-            without = without.replace(&format!("\x1b[{shade}m"), "");
-        }
-        assert!(coloured != bare && without == bare, "{coloured:?}");
+    fn nothing_is_said_by_colour_alone_and_only_answers_have_one() {
+        let coloured = shown(&rows(), Look { colour: true, ..look(160) });
+        insta::assert_snapshot!("jobs-table-colour", coloured.replace('\u{1b}', "␛"));
     }
 
     #[test]
-    fn dangerous_addresses_cannot_be_clicked() {
-        for (url, expected) in [
-            ("https://login.bank.example:81/a.b?c.d", "hxxps://login[.]bank[.]example:81/a.b?c.d"),
-            ("http://1.2.3.4", "hxxp://1[.]2[.]3[.]4"),
-            ("evil.example/x.y", "evil[.]example/x.y"),
-            ("hxxp://evil[.]example/", "hxxp://evil[.]example/"),
-        ] {
-            assert_eq!(defanged(url), expected);
-        }
+    fn an_id_is_as_long_as_it_takes_to_tell_the_jobs_apart() {
+        let mut rows = rows();
+        rows.truncate(2);
+        let lengths = |rows: &[Listed]| ids(rows, false).iter().map(String::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&rows), [18, 18]);
+        // Ids made in the same moment differ late.
+        rows[1].job.id = ScanId::parse("0199f6a2-6d00-7c11-9b53-1f4f4a0e8d11").expect("it is short");
+        assert_eq!(lengths(&rows), [25, 25]);
     }
 
     #[test]
-    fn times_are_told_in_the_unit_people_would_use() {
-        let at = |seconds: i64| age(Timestamp::from_seconds(0), Timestamp::from_seconds(seconds));
-        assert_eq!(
-            [at(-5), at(0), at(119), at(120), at(7200), at(172_800)],
-            ["0s", "0s", "119s", "2m", "2h", "2d"]
+    fn dangerous_addresses_cannot_be_clicked_unless_that_is_wished() {
+        let all = shown(&rows(), look(160));
+        assert!(
+            all.contains("hxxps://login[.]bank[.]example/") && all.contains("https://fine.example/"),
+            "{all}"
         );
-        assert_eq!([9_999, 10_000, 600_000].map(duration), ["9999 ms", "10.0 s", "10 min"]);
+        let raw = shown(&rows(), Look { defang: false, ..look(160) });
+        assert!(raw.contains("https://login.bank.example/"), "{raw}");
     }
 }

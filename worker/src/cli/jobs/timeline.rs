@@ -1,55 +1,62 @@
 //! How one job went: its attempts and its changes of state. Pure.
 
-use std::fmt::Write as _;
-
-use super::table::duration;
 use crate::cli::output::plain;
+use crate::cli::terminal::defang::Defang;
+use crate::cli::terminal::layout::Section;
+use crate::cli::terminal::text::{FAINT, GREEN, NONE, Text};
+use crate::cli::terminal::time::{between, duration};
 use crate::domain::document::JobView;
+use crate::domain::state::State;
 use crate::store::AttemptView;
 
 /// Lines of stderr shown of each attempt, the last ones.
 const STDERR: usize = 20;
 
-/// Where the job was when, and for how long, each line ended by a newline.
-pub(super) fn timeline(job: &JobView) -> String {
-    let mut text = String::from("history\n");
-    let _ = writeln!(text, "  {}  {:>9}  created, {}", job.created_at, "", plain(&job.user_id));
+/// What each attempt came to, and where the job was when.
+pub(super) fn sections(job: &JobView, attempts: &[AttemptView], defang: Defang) -> Vec<Section> {
+    vec![tried(attempts, defang), timeline(job)]
+}
+
+/// Where the job was when, and for how long.
+fn timeline(job: &JobView) -> Section {
+    let mut section = Section::full("History");
+    let mut row = |since: &str, what: Text, tail: String| {
+        section.row(Text::new(FAINT, since), what, Text::new(FAINT, &tail));
+    };
+    row("", format!("created by {}", job.user_id).into(), job.created_at.to_string());
     let mut before = job.created_at;
     for edge in &job.transitions {
-        let since = u64::try_from(edge.at.millis().saturating_sub(before.millis())).unwrap_or_default();
-        let worker = edge.worker.as_ref().map(|worker| format!(", worker {worker}")).unwrap_or_default();
-        let told = format!("{} -> {}  {}{worker}", edge.from, edge.to, edge.reason);
-        let _ = writeln!(text, "  {}  {:>9}  {}", edge.at, format!("+{}", duration(since)), plain(&told));
+        let style = if edge.to == State::Completed { GREEN } else { NONE };
+        let what = Text::new(NONE, &format!("{} → ", edge.from)).and(style, edge.to.as_str());
+        let what = what.gap(2).and(NONE, &edge.reason);
+        let worker =
+            edge.worker.as_deref().map(|worker| format!("worker {}  ", short(worker))).unwrap_or_default();
+        row(&format!("+{}", between(before, edge.at)), what, format!("{worker}{}", edge.at));
         before = edge.at;
     }
     if job.transitions.is_empty() && job.state.is_final() {
-        let _ = writeln!(text, "  another program ended it");
+        row("", "ended by another program".into(), String::new());
     }
-    text
+    section
 }
 
-/// What each attempt came to, each line ended by a newline.
-pub(super) fn attempts(attempts: &[AttemptView]) -> String {
-    let mut text = String::from("attempts\n");
+fn tried(attempts: &[AttemptView], defang: Defang) -> Section {
+    let mut section = Section::full("Attempts");
     for attempt in attempts {
         let record = &attempt.record;
-        let _ = writeln!(text, "  {:>2}  {}", record.attempt, plain(&outcome(attempt)));
         let by = [
             ("container", record.container_id.as_deref()),
-            ("worker", record.worker.as_ref().map(|w| w.as_str())),
+            ("worker", record.worker.as_ref().map(|worker| worker.as_str())),
         ];
-        let by: Vec<_> = by
-            .into_iter()
-            .filter_map(|(what, name)| Some(format!("{what} {}", plain(short(name?)))))
-            .collect();
-        if !by.is_empty() {
-            let _ = writeln!(text, "      {}", by.join(", "));
-        }
+        let by = by.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", short(name?))));
+        let by = Text::new(FAINT, &by.collect::<Vec<_>>().join("  "));
+        let told = outcome(attempt);
+        section.row(Text::new(FAINT, &record.attempt.to_string()), defang.text(&told).as_ref().into(), by);
         for line in stderr(attempt) {
-            let _ = writeln!(text, "      stderr: {line}");
+            section.more(Text::new(FAINT, "stderr: ").and(NONE, &defang.text(&line)));
         }
     }
-    text
+    section
 }
 
 /// How an attempt ended, in one line.
@@ -60,7 +67,8 @@ pub(super) fn outcome(attempt: &AttemptView) -> String {
         // The reason names the class already.
         told = vec![format!("{}: {}", attempt.reason, failure.message)];
     }
-    if let Some(code) = record.exit_code {
+    // An end as it should be is not worth a word.
+    if let Some(code) = record.exit_code.filter(|code| *code != 0) {
         told.push(format!("exit code {code}"));
     }
     for (what, ms) in [("waited", record.queue_ms), ("started in", record.start_ms), ("ran", record.run_ms)] {
@@ -78,32 +86,64 @@ pub(super) fn stderr(attempt: &AttemptView) -> Vec<String> {
     lines[first..].iter().map(|line| plain(line).into_owned()).collect()
 }
 
-/// An engine's id of 64 digits, as its own tools cut it.
-fn short(id: &str) -> &str {
-    let is_long = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+/// An engine's id of 64 digits, as its own tools cut it; of a worker's, what names it among the living.
+pub(super) fn short(id: &str) -> &str {
+    let is_long = id.len() >= 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
     if is_long { &id[..12] } else { id }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{NOW, edges, ended_attempt};
-    use super::*;
-    use crate::cli::scan::sample;
-    use crate::domain::timestamp::Timestamp;
+    use std::fmt::Write as _;
 
-    #[test]
-    fn the_history_says_when_what_happened_and_how_long_it_took() {
-        let mut document = sample::failed("connection refused");
-        document.job.created_at = Timestamp::from_millis(NOW.millis());
+    use super::super::sample::{edges, ended_attempt};
+    use super::*;
+    use crate::cli::scan::{report_of_job, sample};
+    use crate::cli::terminal::Look;
+    use crate::cli::terminal::text::width;
+    use crate::domain::document::Document;
+
+    /// What `jobs show` prints.
+    fn shown(document: &Document, width: usize) -> String {
+        let look = Look { width, colour: false, defang: true, terminal: true };
+        let defang = Defang::of(document.body.verdict.state, look.defang);
+        let attempts = [ended_attempt(1), ended_attempt(2)];
+        report_of_job(document, sections(&document.job, &attempts, defang), look)
+    }
+
+    fn gone_through(mut document: Document) -> Document {
+        document.job.created_at = super::super::sample::NOW;
         document.job.transitions = edges();
-        insta::assert_snapshot!("jobs-timeline", timeline(&document.job));
+        document
     }
 
     #[test]
-    fn an_attempt_shows_its_end_and_what_its_container_said_harmlessly() {
-        let text = attempts(&[ended_attempt(1), ended_attempt(2)]);
-        assert!(!text.contains('\u{1b}'), "{text:?}");
-        insta::assert_snapshot!("jobs-attempts", text);
+    fn a_job_is_shown_whole_with_its_result_its_attempts_and_its_history() {
+        for (name, document) in
+            [("malicious", sample::malicious()), ("failed", sample::failed("connection refused"))]
+        {
+            let document = gone_through(document);
+            let mut text = String::new();
+            for width in [60, 80, 120] {
+                let _ = write!(text, "=== {width} columns ===\n{}\n", shown(&document, width));
+            }
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+            insta::assert_snapshot!(format!("jobs-show-{name}"), text);
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_shown_job_is_wider_than_the_terminal() {
+        let document = gone_through(sample::hostile());
+        for columns in (40..=200).step_by(5) {
+            for line in shown(&document, columns).lines() {
+                assert!(width(line) <= columns, "{columns}: {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_container_that_says_much_is_heard_at_its_end() {
         let mut flood = ended_attempt(1);
         flood.record.stderr_tail = (0..1000).map(|n| format!("line {n}\n")).collect();
         let told = stderr(&flood);

@@ -62,7 +62,7 @@ impl Teller {
 
     pub(super) fn draw(&self) {
         if let Told::Drawn { screen, colour } = &self.told {
-            let (columns, rows) = size();
+            let (columns, rows) = size(std::io::stderr());
             screen.draw(&self.state.frame(Instant::now(), columns, rows), columns, *colour);
         }
     }

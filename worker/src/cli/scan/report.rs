@@ -12,8 +12,9 @@ use super::table::time;
 use crate::cli::terminal::Look;
 use crate::cli::terminal::defang::Defang;
 use crate::cli::terminal::layout::{Section, arrange};
-use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, YELLOW};
+use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, YELLOW, rendered};
 use crate::domain::document::Document;
+use crate::domain::state::State;
 use crate::domain::verdict::{Severity, VerdictState};
 
 /// Rows of one list.
@@ -27,6 +28,22 @@ const MEASURE: usize = 100;
 
 /// The report, each line ended by a newline.
 pub(in crate::cli) fn report(document: &Document, look: Look) -> String {
+    let again = format!("safeurl jobs show {}", document.job.id);
+    whole(document, vec![behind::job(document, Some(&again))], look)
+}
+
+/// The report of a job that is looked up, with how it got there. Each line ended by a newline.
+pub(in crate::cli) fn report_of_job(document: &Document, history: Vec<Section>, look: Look) -> String {
+    let again = match document.job.state {
+        State::Failed | State::TimedOut => Some(format!("safeurl jobs retry {}", document.job.id)),
+        State::Queued | State::Fetching | State::Analyzing | State::Completed => None,
+    };
+    let mut last = vec![behind::job(document, again.as_deref())];
+    last.extend(history);
+    whole(document, last, look)
+}
+
+fn whole(document: &Document, last: Vec<Section>, look: Look) -> String {
     let defang = Defang::of(document.body.verdict.state, look.defang);
     let mut lines = Vec::new();
     for text in head(document, defang) {
@@ -40,13 +57,9 @@ pub(in crate::cli) fn report(document: &Document, look: Look) -> String {
     sections.extend(route::sections(document, defang));
     sections.extend(page::sections(document, defang));
     sections.extend(behind::sections(document, defang));
+    sections.extend(last);
     lines.extend(arrange(sections, look.width));
-    let mut text = String::new();
-    for line in lines {
-        line.render(look.colour, &mut text);
-        text.push('\n');
-    }
-    text
+    rendered(&lines, look.colour)
 }
 
 /// The answer, what it is about, and where that ended.

@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<(&'static str, Document)> {
 }
 
 /// A copy of a login that has everything a page can have.
-pub(super) fn malicious() -> Document {
+pub(in crate::cli) fn malicious() -> Document {
     let url = "https://paypal-account-check.example/";
     let ends = "https://paypal-account-check.example/login.php?session=4f1c";
     let drop = "https://collect.example.net/x.php";
@@ -157,7 +157,7 @@ fn download() -> Document {
 }
 
 /// What a page that wants to drive the terminal would send, and lists longer than anybody reads.
-pub(super) fn hostile() -> Document {
+pub(in crate::cli) fn hostile() -> Document {
     let mut document = malicious();
     let steer = "\u{1b}[2J\u{1b}]8;;http://evil.example\u{7}\r\n\u{202e}\u{2066}\u{9b}31m";
     let page = document.body.page.as_mut().expect("it has one");

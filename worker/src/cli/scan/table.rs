@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::terminal::Look;
+use crate::cli::terminal::answer::answer;
 use crate::cli::terminal::defang::Defang;
-use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, YELLOW, middle, printable, start};
+use crate::cli::terminal::text::{FAINT, NONE, STRONG, Text, middle, printable, rendered, start};
+use crate::cli::terminal::time::between;
+use crate::cli::terminal::{Look, WITH_IDS};
 use crate::domain::document::Document;
 use crate::domain::state::State;
 use crate::domain::verdict::{Finding, VerdictState};
@@ -23,9 +25,6 @@ const LINES: usize = 2;
 
 /// From here on rows stand in columns: narrower ones would break most URLs.
 const IN_COLUMNS: usize = 120;
-
-/// From here on job ids have room.
-const WITH_IDS: usize = 160;
 
 const VERDICT: usize = 10;
 const RISK: usize = 4;
@@ -67,13 +66,7 @@ impl Row {
 
     /// The verdict in one word; what ended without one says how.
     fn word(&self) -> (&'static str, anstyle::Style) {
-        match self.verdict {
-            VerdictState::Malicious => ("malicious", RED.bold()),
-            VerdictState::Suspicious => ("suspicious", YELLOW),
-            VerdictState::Benign => ("benign", GREEN),
-            VerdictState::Unknown => ("unknown", NONE),
-            VerdictState::NotEvaluated => (self.state.as_str(), FAINT),
-        }
+        answer(Some(self.verdict), self.state)
     }
 
     fn risk(&self) -> String {
@@ -113,12 +106,7 @@ pub(in crate::cli) fn table(rows: &[Row], look: Look) -> String {
     let mut lines = if look.width >= IN_COLUMNS { columns(rows, look) } else { stacked(rows, look) };
     lines.push(Text::default());
     lines.extend(counts(rows).wrap(look.width));
-    let mut text = String::new();
-    for line in lines {
-        line.render(look.colour, &mut text);
-        text.push('\n');
-    }
-    text
+    rendered(&lines, look.colour)
 }
 
 /// One row a scan, its cells as high as they need.
@@ -258,8 +246,7 @@ fn reasons(document: &Document) -> Vec<String> {
 /// From claim to end.
 pub(super) fn time(document: &Document) -> Option<String> {
     let (from, to) = document.job.started_at.zip(document.job.finished_at)?;
-    let millis = to.millis().saturating_sub(from.millis());
-    Some(if millis < 10_000 { format!("{millis} ms") } else { format!("{:.1} s", millis as f64 / 1000.0) })
+    Some(between(from, to))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Whoever else writes to the terminal meanwhile does so through [`Screen`]: its lines are taken away first and drawn
 //! again afterwards. Nothing is left of them at the end.
 
-use std::io::{self, Stderr, Write};
+use std::io::{self, Stderr, Stdout, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::text::Text;
@@ -33,9 +34,16 @@ impl Screen {
     }
 }
 
-/// Columns and rows of the terminal, as far as it says.
-pub(in crate::cli) fn size() -> (usize, usize) {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+impl Screen<Stdout> {
+    /// On stdout, for results that change.
+    pub(in crate::cli) fn stdout() -> Self {
+        Self::on(io::stdout())
+    }
+}
+
+/// Columns and rows of a terminal, as far as it says.
+pub(in crate::cli) fn size(terminal: impl AsFd) -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(terminal).ok();
     let known = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
     known.map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row)))
 }

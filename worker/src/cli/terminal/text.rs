@@ -166,6 +166,16 @@ impl Text {
     }
 }
 
+/// Lines as they are printed, each ended by a newline.
+pub(in crate::cli) fn rendered(lines: &[Text], colour: bool) -> String {
+    let mut text = String::new();
+    for line in lines {
+        line.render(colour, &mut text);
+        text.push('\n');
+    }
+    text
+}
+
 /// Columns that a text takes. Clusters that a terminal may draw in fewer are counted in full, so a line is never
 /// longer than was counted.
 pub(in crate::cli) fn width(text: &str) -> usize {
@@ -188,7 +198,7 @@ pub(in crate::cli) fn start(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    let mut cut = head(text.chars(), columns.saturating_sub(1));
+    let mut cut = head(text, columns.saturating_sub(1));
     cut.push(ELLIPSIS);
     cut
 }
@@ -199,13 +209,18 @@ pub(in crate::cli) fn middle(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     let room = columns.saturating_sub(1);
-    let front = head(text.chars(), room.div_ceil(2) + room / 8);
-    let back = head(text.chars().rev(), room - width(&front).min(room));
+    let front = head(text, room.div_ceil(2) + room / 8);
+    let back = fitting(text.chars().rev(), room - width(&front).min(room));
     let back: String = back.chars().rev().collect();
     format!("{front}{ELLIPSIS}{back}")
 }
 
-fn head(chars: impl Iterator<Item = char>, columns: usize) -> String {
+/// The beginning that fits, without a sign that there is more.
+pub(in crate::cli) fn head(text: &str, columns: usize) -> String {
+    fitting(text.chars(), columns)
+}
+
+fn fitting(chars: impl Iterator<Item = char>, columns: usize) -> String {
     let mut used = 0;
     let fits = |c: &char| {
         used += c.width().unwrap_or(0);
@@ -220,21 +235,16 @@ mod tests {
 
     use super::*;
 
-    fn rendered(lines: &[Text], colour: bool) -> Vec<String> {
-        let render = |line: &Text| {
-            let mut text = String::new();
-            line.render(colour, &mut text);
-            text
-        };
-        lines.iter().map(render).collect()
+    fn each(lines: &[Text], colour: bool) -> Vec<String> {
+        rendered(lines, colour).lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn words_go_to_the_next_line_and_long_ones_are_broken() {
         let text = Text::new(NONE, "a link to ").and(RED, "somewhere.example/long/path").and(NONE, " and on");
         let expected = ["a link to", "somewhere.exam", "ple/long/path", "and on"];
-        assert_eq!(rendered(&text.wrap(14), false), expected);
-        let coloured = rendered(&text.wrap(14), true);
+        assert_eq!(each(&text.wrap(14), false), expected);
+        let coloured = each(&text.wrap(14), true);
         assert_eq!(coloured[1], "\u{1b}[31msomewhere.exam\u{1b}[0m");
     }
 
@@ -244,7 +254,7 @@ mod tests {
         assert_eq!(width("e\u{301}"), 1);
         assert_eq!(start("港の時刻表", 6), "港の…");
         assert_eq!(middle("港の時刻表です", 8), "港の…す");
-        assert_eq!(rendered(&Text::new(NONE, "港の時刻表").wrap(5), false), ["港の", "時刻", "表"]);
+        assert_eq!(each(&Text::new(NONE, "港の時刻表").wrap(5), false), ["港の", "時刻", "表"]);
     }
 
     #[test]
@@ -274,7 +284,7 @@ mod tests {
             for line in &lines {
                 prop_assert!(line.width() <= columns, "{line:?}");
             }
-            let dense = |lines: &[Text]| rendered(lines, false).concat().replace(' ', "");
+            let dense = |lines: &[Text]| each(lines, false).concat().replace(' ', "");
             prop_assert_eq!(dense(&lines), dense(std::slice::from_ref(&text)));
         }
 

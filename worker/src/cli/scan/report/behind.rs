@@ -17,7 +17,6 @@ pub(super) fn sections(document: &Document, defang: Defang) -> Vec<Section> {
     let mut sections: Vec<_> = certificate.into_iter().collect();
     sections.push(sandbox(&body.sandbox));
     sections.push(route::connections(document, defang));
-    sections.push(job(document));
     sections
 }
 
@@ -79,11 +78,12 @@ fn sandbox(sandbox: &Sandbox) -> Section {
     section
 }
 
-fn job(document: &Document) -> Section {
+/// Which job it was, and how to come back to it.
+pub(super) fn job(document: &Document, again: Option<&str>) -> Section {
     let job = &document.job;
     let mut section = Section::full("Job");
     section.pair("id", &job.id);
     section.pair("state", format!("{}, attempt {} of {}", job.state, job.attempt, job.max_attempts));
-    section.pair("again", Text::new(STRONG, &format!("safeurl jobs show {}", job.id)));
+    section.pair_if("again", again.map(|command| Text::new(STRONG, command)));
     section
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::cli::terminal::text::width;
 
 fn look(width: usize, colour: bool) -> Look {
-    Look { width, colour, defang: true }
+    Look { width, colour, defang: true, terminal: true }
 }
 
 fn rows() -> Vec<Row> {
