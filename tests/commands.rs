@@ -133,7 +133,7 @@ fn a_job_is_cancelled_shown_waited_for_and_queued_again() {
     let summary: Value = serde_json::from_str(&summary.out).expect("it is JSON");
     assert_eq!(summary["verdict"]["state"], "notEvaluated");
     let text = place.run(&["jobs", "show", id]).out;
-    assert!(text.contains("cancelled") && text.contains("QUEUED -> FAILED"), "{text}");
+    assert!(text.contains("cancelled") && text.contains("QUEUED → FAILED"), "{text}");
 
     assert_eq!(place.run(&["jobs", "retry", id]).code, Some(0));
     let again = place.run(&["jobs", "retry", id]);
