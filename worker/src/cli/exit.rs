@@ -9,8 +9,8 @@ pub const HELP: &str = "\
 Exit codes:
   0        all well; also a worker that drained completely
   1        a scan ended FAILED or TIMED_OUT, or the operation failed
-  2        usage or configuration; submit with a bad line
-  3        --fail-on was reached (wins over 1)
+  2        usage or configuration; also a bad line in a list of URLs, after the rest was taken
+  3        --fail-on was reached (wins over 1 and 2)
   130/143  aborted by SIGINT/SIGTERM (129: SIGHUP); a scan ends so at its first signal";
 
 /// How a command ended.
