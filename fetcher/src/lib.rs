@@ -1,10 +1,15 @@
 //! safeurl-fetcher: opens one untrusted URL inside a throw-away container and prints what it saw.
 //!
 //! With `--serve` it waits for one invocation on stdin and frames its report for the supervisor; with
-//! `--url` it prints the report for a person. One process serves one job, holds no secret and keeps
-//! nothing: whatever happens in here is over when the process is. Its output is a claim, not a fact.
+//! `--url` it prints the report for a person. One process serves one job, holds no secret but the headers
+//! that the job brings for its origin, and keeps nothing: whatever happens in here is over when the process
+//! is, cookies included. Its output is a claim, not a fact.
 //!
-//! A library for its own tests only: what is public is what tests over third-party data call by itself.
+//! A visit (`fetch`) goes from hop to hop over connections (`connect`), undoes what bodies are packed in
+//! (`body`) and reads what a page holds (`page`) without running any of it. What needs large tables
+//! (numbering plans, languages, technologies, rules) is read outside, by the supervisor.
+//!
+//! A library for tests only, its own and those of the rules: what is public is what they call by itself.
 
 mod args;
 mod body;

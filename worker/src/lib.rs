@@ -3,7 +3,7 @@
 //! A supervisor takes jobs from a queue in the database and runs each in a container of its own, which has no
 //! network card: its only way out is a unix socket to a gateway process that dials only what it checked. The
 //! container prints a report and dies; the analysis judges it; result, document and audit are stored together
-//! with the job's last edge. What a crash leaves behind (a lease, an obligation row, a labelled container, a
+//! with the job's last edge. The bytes of a page are never stored: who wants them asks `scan` for evidence. What a crash leaves behind (a lease, an obligation row, a labelled container, a
 //! folder of sockets) is found by the recovery of any worker of the installation.
 
 pub mod analysis;

@@ -259,15 +259,15 @@ pub struct Content {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TextStatistics {
-    /// Words, separated by white space.
+    /// Words; where a script does not part them by spaces, an estimate.
     pub words: u64,
-    /// Language by the text itself; `null` where not detected.
+    /// Language by the text itself. Always `null`: the supervisor tells it by the excerpt.
     pub language: Option<String>,
     /// The first part of the visible text, for the analysis; never stored.
     pub excerpt: String,
 }
 
-/// What an HTML page holds. Every list is capped; what was left out is counted where a count is kept.
+/// What an HTML page holds. Every list is capped; `capped` and the counts tell where something was left out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Features {

@@ -18,7 +18,7 @@ use crate::sandbox::{Docker, Network, SandboxConfig};
 use crate::store::{DbConfig, Store};
 use crate::supervisor::{Config, EngineFacts, Parts};
 
-/// How long one attempt may keep connections open beyond its timeout: the time to close them in order.
+/// Connections of one attempt at the same time. The fetcher uses one after the other, of which the last may still be closing.
 const CONCURRENT_CONNECTIONS: u32 = 8;
 
 /// The engine's answer and the image, checked.

@@ -1,7 +1,8 @@
-//! The scan document: what `scan --json`, `jobs show --json` and the HTTP interface return for one scan.
+//! The scan document: what `scan --json`, `jobs show --json` and `jobs export` return for one scan.
 //!
 //! `null` means "does not apply or not known"; no key is ever absent. The part that changes with the row
-//! ([`JobView`]) is joined when a document is read and never stored.
+//! ([`JobView`]) is joined when a document is read and never stored. Keys that came later are read as empty from a
+//! document that was stored before (`#[serde(default)]`).
 
 mod compose;
 mod features;
@@ -108,6 +109,7 @@ pub struct TaskOptions {
     pub timeout_ms: u64,
     pub max_redirects: u32,
     pub headers: BTreeMap<String, String>,
+    /// Whether robots.txt was asked before each hop, by the job's wish or the operator's.
     #[serde(default)]
     pub respect_robots: bool,
 }
@@ -151,6 +153,7 @@ pub enum Redirected {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
+    /// What it was made for; those beside the hops stand where they were made.
     #[serde(default)]
     pub purpose: Purpose,
     pub url: String,
@@ -170,6 +173,7 @@ pub struct Request {
     pub connection: Option<u64>,
     pub timings: Timings,
     pub tls: Option<Tls>,
+    /// What robots.txt says about it; `null` where it was not asked, and of robots.txt itself.
     #[serde(default)]
     pub robots: Option<RobotsDecision>,
 }
@@ -200,7 +204,7 @@ pub struct Tls {
     pub valid_from: Option<Timestamp>,
     pub valid_to: Option<Timestamp>,
     pub sha256: Option<String>,
-    /// Leaf first.
+    /// What the server sent, leaf first, at most ten.
     #[serde(default)]
     pub chain: Vec<Certificate>,
 }
@@ -226,23 +230,28 @@ pub struct Content {
     pub declared_mime_type: Option<String>,
     pub sniffed_mime_type: Option<String>,
     pub truncated: bool,
+    /// Of a download: by Content-Disposition, else the last part of the URL.
     #[serde(default)]
     pub file_name: Option<String>,
+    /// Whether the name's ending fits what the bytes are; `null` when either says nothing.
     #[serde(default)]
     pub name_matches_type: Option<bool>,
+    /// The server asks for it to be saved.
     #[serde(default)]
     pub attachment: bool,
     pub text: Option<Text>,
 }
 
-/// Statistics of the visible text.
+/// Statistics of the visible text. The text itself is looked at and not stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Text {
     pub words: u64,
+    /// What it is written in, by the text itself (ISO 639-1, else 639-3); `null` where it is short or undecided.
+    /// `page.language` is what the page says of itself.
     pub language: Option<String>,
 }
 
-/// What an HTML page holds. `null` stands for what this version does not extract.
+/// What an HTML page holds. Every list is cut at a length of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Features {
@@ -253,16 +262,24 @@ pub struct Features {
     pub scripts: Vec<Script>,
     pub iframes: Vec<Frame>,
     pub meta_refresh: Option<String>,
+    /// Also those written so that programs overlook them; `null` in documents stored before they were looked for, as
+    /// phones and technologies.
     pub emails: Option<Vec<String>>,
+    /// The page's texts that are numbers by the numbering plans.
     pub phones: Option<Vec<Phone>>,
+    /// `null` where none was fetched.
     pub favicon: Option<Favicon>,
     pub technologies: Option<Vec<Technology>>,
+    /// Types of what JSON-LD describes, without doubles.
     #[serde(default)]
     pub json_ld: Vec<String>,
+    /// Where inline scripts would lead, as far as that is written out in them: none is run.
     #[serde(default)]
     pub possible_redirects: Vec<PossibleRedirect>,
+    /// Documents that the page carries in itself: `srcdoc`, `data:` and `blob:` addresses.
     #[serde(default)]
     pub embedded: Vec<Embedded>,
+    /// Comments that say who made or copied the page, or hold markup.
     #[serde(default)]
     pub comments: Vec<String>,
     /// Names of the lists that hold less than there was.
