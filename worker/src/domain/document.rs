@@ -11,7 +11,7 @@ mod mask;
 mod summary;
 
 pub use compose::{Assessment, Evidence, SandboxFacts, compose, egress_of, without_report};
-pub use mask::without_secrets;
+pub use mask::{text_without_secrets, without_secrets};
 pub use summary::Summary;
 
 pub use safeurl_protocol::ledger::{Decision, Ledger};

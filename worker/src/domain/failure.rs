@@ -161,7 +161,7 @@ impl Failure {
     #[must_use]
     pub fn new(class: FailureClass, stage: FailureStage, message: impl Into<String>) -> Self {
         let retryable = matches!(class, FailureClass::Lost | FailureClass::ContainerCrash);
-        Self { class, stage, message: message.into(), retryable }
+        Self { class, stage, message: bounded(message.into()), retryable }
     }
 
     /// The failure of a scan whose first hop got no response head.
@@ -183,10 +183,22 @@ impl Failure {
         Self {
             class,
             stage: FailureStage::Fetch,
-            message: message.into(),
+            message: bounded(message.into()),
             retryable: matches!(error, ErrorClass::DnsUnavailable),
         }
     }
+}
+
+/// A container may say anything at any length; a sentence for a person is shorter.
+const MAX_MESSAGE_BYTES: usize = 1000;
+
+fn bounded(mut message: String) -> String {
+    let mut end = MAX_MESSAGE_BYTES.min(message.len());
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+    message
 }
 
 /// Longest wait before the `n`th retry, n from 1: `min(2 s · 2^(n−1), 60 s)`. The wait itself is drawn evenly

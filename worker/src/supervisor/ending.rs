@@ -3,11 +3,11 @@
 
 use safeurl_protocol::ledger::{Decision, Ledger};
 use safeurl_protocol::{
-    ErrorClass, Exchange, Purpose, Report, RobotsDecision, RobotsSource, SCHEMA, SideRequest,
+    ErrorClass, Exchange, Header, Purpose, Report, RobotsDecision, RobotsSource, SCHEMA, SideRequest,
 };
 
 use super::attempt::End;
-use crate::domain::document::OutcomeName;
+use crate::domain::document::{OutcomeName, text_without_secrets};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::sandbox::Outcome;
 
@@ -47,6 +47,14 @@ impl Ending {
     /// Takes what was fetched out of the report. Nothing that is judged, stored or logged gets to see it.
     pub(super) fn take_body(&mut self) -> Option<String> {
         self.report_mut().and_then(|report| report.body.take())
+    }
+
+    /// Takes the values of submitted headers out of the reason: it may quote a site that shows what it was sent, and is
+    /// stored and told beside the document.
+    pub(super) fn without_secrets(&mut self, headers: &[Header]) {
+        if let Self::Failure { failure, .. } = self {
+            failure.message = text_without_secrets(&failure.message, headers);
+        }
     }
 
     /// The report, where there is one.
@@ -375,6 +383,17 @@ mod tests {
             Watched::Gateway(&ledger()),
         );
         assert!(matches!(ending, Ending::Report(_)), "{ending:?}");
+    }
+
+    #[test]
+    fn a_failure_is_told_in_a_sentence_and_without_the_secrets_of_the_job() {
+        let mut refused = exchange(None, Some(ErrorClass::HttpProtocol));
+        let message = format!("it begins with \"t0ken-123\" {}", "é".repeat(100_000));
+        refused.error = Some(HopError { class: ErrorClass::HttpProtocol, message });
+        let mut ending = decide(reported(&report(vec![refused])), ATTEMPT, Watched::Gateway(&ledger()));
+        ending.without_secrets(&[Header { name: "X-Key".into(), value: "t0ken-123".into() }]);
+        let Ending::Failure { failure, .. } = ending else { panic!("{ending:?}") };
+        assert!(failure.message.starts_with("it begins with \"***\"") && failure.message.len() <= 1000);
     }
 
     #[test]

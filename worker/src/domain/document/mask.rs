@@ -12,19 +12,30 @@ const SHORTEST: usize = 6;
 /// The document without any of these headers' values, nor their parts (the token behind `Bearer`).
 #[must_use]
 pub fn without_secrets(body: Body, headers: &[Header]) -> Body {
-    let mut secrets: Vec<&str> = headers
-        .iter()
-        .flat_map(|header| std::iter::once(header.value.trim()).chain(header.value.split([' ', ';', '='])))
-        .filter(|secret| secret.len() >= SHORTEST)
-        .collect();
-    // The whole goes before its parts.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let secrets = secrets(headers);
     if secrets.is_empty() {
         return body;
     }
     let Ok(mut value) = serde_json::to_value(&body) else { return body };
     hide(&mut value, &secrets);
     serde_json::from_value(value).unwrap_or(body)
+}
+
+/// The same of one text, such as why a scan failed: that may quote what a site said.
+#[must_use]
+pub fn text_without_secrets(text: &str, headers: &[Header]) -> String {
+    secrets(headers).into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+}
+
+/// The values and their parts, the whole before its parts.
+fn secrets(headers: &[Header]) -> Vec<&str> {
+    let mut secrets: Vec<&str> = headers
+        .iter()
+        .flat_map(|header| std::iter::once(header.value.trim()).chain(header.value.split([' ', ';', '='])))
+        .filter(|secret| secret.len() >= SHORTEST)
+        .collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
 }
 
 /// Depth is that of our own types.
@@ -73,5 +84,7 @@ mod tests {
         assert!(!text.contains("t0ken-123"), "{text}");
         assert_eq!(masked.verdict.reasoning, "x ***");
         assert_eq!(without_secrets(body.clone(), &[]), body);
+        let told = text_without_secrets("it said \"Bearer t0ken-123\", t0ken-123", &[header]);
+        assert_eq!(told, "it said \"***\", ***");
     }
 }

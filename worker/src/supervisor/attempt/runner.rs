@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::{Effect, Known, plan};
 use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Failure, FailureStage};
 use crate::domain::scan::{Job, Lease, WorkerId};
 use crate::domain::state::{Event, State, Transition};
 use crate::domain::target::{Masked, Target};
@@ -238,6 +238,7 @@ impl<S: Sandbox> Runner<S> {
         let mut ending = decide(outcome, &work.job.attempt_name(), watched);
         // A body nobody asked for is dropped as well.
         let body = ending.take_body();
+        ending.without_secrets(&work.terms.headers);
         if self.shared.config.evidence {
             work.whole = ending.report().map(|report| Arc::new(Report { body, ..report.clone() }));
         }
@@ -343,6 +344,16 @@ impl Told {
     }
 }
 
+/// The reason, where no container had a part in it: one from there may quote a page, or the query of an address.
+fn ours(failure: &Failure) -> Option<&str> {
+    match failure.stage {
+        FailureStage::Fetch | FailureStage::Report => None,
+        FailureStage::Claim | FailureStage::Start | FailureStage::Analyse | FailureStage::Store => {
+            Some(&failure.message)
+        }
+    }
+}
+
 /// One line per transition.
 pub(in crate::supervisor) fn logged(job: &Job, told: &Told) {
     let Told { from, to, reason, failure } = told;
@@ -355,7 +366,7 @@ pub(in crate::supervisor) fn logged(job: &Job, told: &Told) {
         to = %to,
         reason,
         failure.class = failure.as_ref().map(|failure| failure.class.as_str()),
-        failure.message = failure.as_ref().map(|failure| failure.message.as_str()),
+        failure.message = failure.as_ref().and_then(ours),
         url,
         "transition"
     );
