@@ -114,9 +114,9 @@ const TOO_OLD: &str = "which browsers no longer accept";
 /// server that speaks plain HTTP.
 pub(crate) fn instead_of_tls(bytes: &[u8], plain_url: &str) -> Option<String> {
     match greeting(bytes) {
-        Greeting::Http | Greeting::Http2 => {
-            Some(format!("the server does not answer with TLS but with plain HTTP; {plain_url} would work"))
-        }
+        Greeting::Http | Greeting::Http2 => Some(plain(plain_url)),
+        // Simple servers explain a request that they cannot read without any head.
+        Greeting::Unknown if is_page(bytes) => Some(plain(plain_url)),
         Greeting::Alert(version, 70) if version < 0x0303 => {
             Some(format!("{} (it answered in {})", alert::sentence(70), version_name(version)))
         }
@@ -131,6 +131,16 @@ pub(crate) fn instead_of_tls(bytes: &[u8], plain_url: &str) -> Option<String> {
         Greeting::Unknown => Some(format!("the server does not answer with TLS, but with {}", quoted(bytes))),
         Greeting::Hello(_) | Greeting::Tls | Greeting::Silence => None,
     }
+}
+
+fn plain(url: &str) -> String {
+    format!("the server does not answer with TLS but with plain HTTP; {url} would work")
+}
+
+fn is_page(bytes: &[u8]) -> bool {
+    let bytes = bytes.trim_ascii_start();
+    let begins = |tag: &[u8]| bytes.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 /// Why there is no HTTP with who answered so; `None` when the bytes do not tell. The URL is what would work with a

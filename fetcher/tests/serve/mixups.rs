@@ -73,6 +73,10 @@ fn https_to_a_port_of_plain_http_names_the_url_that_works() {
     let message = told(&rig, "https://a.test:8080/x?secret=1", ErrorClass::Tls);
     assert!(message.contains("plain HTTP; http://a.test:8080/ would work"), "{message}");
     assert!(!message.contains("secret"));
+    answers(&rig, "b.test:443", b"<!DOCTYPE HTML>\n<title>Error response</title>");
+    assert!(
+        told(&rig, "https://b.test/", ErrorClass::Tls).contains("plain HTTP; http://b.test:443/ would work")
+    );
 }
 
 #[test]

@@ -134,6 +134,8 @@ async fn each_way_to_be_wrong_is_told_and_several_at_once() {
             "not valid for this name (but for b.test, 1.test, 2.test, 3.test, 4.test and 2 more)",
         ),
         (good(), None, &[], "self-signed"),
+        // As openssl makes one by itself.
+        (authority_as_server.clone(), None, &[], "self-signed"),
         (good(), Some(unknown), &[unknown], "unknown issuer"),
         (good(), Some(middle), &[], "unknown issuer (the server sends no certificate but its own)"),
         (
