@@ -224,7 +224,7 @@ async fn reach(
             } else {
                 "502 Bad Gateway"
             };
-            let refusal = Refusal::failed(status, "connect", format!("cannot connect: {}", error.kind()));
+            let refusal = Refusal::failed(status, "connect", error.kind().to_string());
             Err((entry, refusal))
         }
     }
