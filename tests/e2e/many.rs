@@ -131,3 +131,29 @@ fn what_runs_is_drawn_on_a_terminal_and_leaves_the_table_alone() {
         assert!(plain.starts_with("benign") && !plain.contains('\u{1b}'), "{plain:?}");
     }
 }
+
+#[test]
+fn a_second_interrupt_does_not_wait_for_what_the_first_began() {
+    const AWAY: &str = "\u{1b}[1A\u{1b}[2K";
+    let site = Site::start(|_| Answer::Silence);
+    let stage = Stage::new();
+    let url = site.url("/never");
+    let mut command = scan(&stage, &[&url, "--color", "never"]);
+    command.env("TERM", "xterm-256color");
+    let running = OnTerminal::start(command, 80);
+    running.until(|shown| shown.contains("fetching"));
+    // Nothing can be written down as cancelled while this holds the database.
+    let (code, shown) = stage.while_locked(|| {
+        running.interrupt();
+        // Two that come at once are one.
+        running.until(|shown| shown.contains("stopping what runs; ^C again does not wait"));
+        running.interrupt();
+        running.end()
+    });
+    assert_eq!(code, Some(130), "{shown:?}");
+    let (_, last) = shown.rsplit_once(AWAY).expect("what was drawn was taken away");
+    assert_eq!(last, format!("cancelled: {url}\r\n"), "{shown:?}");
+    let quick = Site::start(|_| article("quick"));
+    assert_eq!(stage.run(["scan", &quick.url("/quick"), "--json"]).code, Some(0));
+    leftovers::none_within(&stage, Duration::from_secs(45));
+}

@@ -93,6 +93,17 @@ impl Stage {
         });
     }
 
+    /// Does something while another program is in the middle of a change, so that nobody can write.
+    pub(crate) fn while_locked<T>(&self, work: impl FnOnce() -> T) -> T {
+        on_database(&self.database(), async |connection| {
+            let change = connection.transaction_with_behavior(libsql::TransactionBehavior::Immediate).await;
+            let change = change.expect("nobody else holds it for long");
+            let done = work();
+            change.rollback().await.expect("nothing was changed");
+            done
+        })
+    }
+
     /// Waits until a query's first value is what is expected.
     pub(crate) fn wait_for(&self, sql: &str, expected: &str, limit: Duration) {
         let until = Instant::now() + limit;

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -13,7 +15,15 @@ use rustix::termios::{Winsize, tcsetwinsize};
 /// A program on a terminal of its own.
 pub(crate) struct OnTerminal {
     pub(crate) child: Child,
-    shown: JoinHandle<String>,
+    shown: Arc<Shown>,
+    reader: JoinHandle<()>,
+}
+
+/// What it was sent so far, and the call to those who wait for more.
+#[derive(Default)]
+struct Shown {
+    bytes: Mutex<Vec<u8>>,
+    more: Condvar,
 }
 
 impl OnTerminal {
@@ -31,22 +41,40 @@ impl OnTerminal {
         let child = command.spawn().expect("the program starts");
         // The command holds their side too, and reading ends only when nobody does.
         drop(command);
-        let shown = std::thread::spawn(move || {
-            let mut shown = Vec::new();
+        let shown = Arc::new(Shown::default());
+        let to = Arc::clone(&shown);
+        let reader = std::thread::spawn(move || {
             let mut from = File::from(ours);
             let mut part = [0; 4096];
             // Their side closed is an error on ours.
             while let Ok(count @ 1..) = from.read(&mut part) {
-                shown.extend_from_slice(&part[..count]);
+                to.bytes.lock().expect("no panic").extend_from_slice(&part[..count]);
+                to.more.notify_all();
             }
-            String::from_utf8(shown).expect("text")
         });
-        Self { child, shown }
+        Self { child, shown, reader }
+    }
+
+    /// Waits until it has shown something that fits, however long a busy machine takes.
+    pub(crate) fn until(&self, fits: impl Fn(&str) -> bool) {
+        let unlike = |bytes: &mut Vec<u8>| !fits(&String::from_utf8_lossy(bytes));
+        let bytes = self.shown.bytes.lock().expect("no panic");
+        let longest = Duration::from_secs(60);
+        let (bytes, waited) = self.shown.more.wait_timeout_while(bytes, longest, unlike).expect("no panic");
+        assert!(!waited.timed_out(), "{:?}", String::from_utf8_lossy(&bytes));
+    }
+
+    /// ^C, as the terminal passes it on.
+    pub(crate) fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
     }
 
     /// Its exit code and everything it showed.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().expect("it ends").code();
-        (code, self.shown.join().expect("no panic"))
+        self.reader.join().expect("no panic");
+        let bytes = std::mem::take(&mut *self.shown.bytes.lock().expect("no panic"));
+        (code, String::from_utf8(bytes).expect("text"))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::cli::terminal::screen::{Screen, size};
-use crate::cli::terminal::text::{BLUE, FAINT, NONE, RED, STRONG, Text, YELLOW, middle, printable};
+use crate::cli::terminal::text::{BLUE, FAINT, NONE, RED, STRONG, Text, YELLOW, middle, printable, start};
 use crate::domain::scan::ScanId;
 use crate::domain::verdict::VerdictState;
 use crate::supervisor::Progress;
@@ -64,6 +64,15 @@ impl Teller {
         if let Told::Drawn { screen, colour } = &self.told {
             let (columns, rows) = size(std::io::stderr());
             screen.draw(&self.state.frame(Instant::now(), columns, rows), columns, *colour);
+        }
+    }
+
+    /// Says that what was asked to stop does so, and how not to wait for that.
+    pub(super) fn stopping(&self) {
+        if let Told::Drawn { screen, colour } = &self.told {
+            let (columns, _) = size(std::io::stderr());
+            let line = Text::new(FAINT, &start("stopping what runs; ^C again does not wait", columns));
+            screen.draw(&[line], columns, *colour);
         }
     }
 

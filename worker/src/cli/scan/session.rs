@@ -125,7 +125,10 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
             }
             let give_up = troubled.as_ref().map(|(since, _)| *since + PATIENCE);
             let step = tokio::select! {
-                () = signals.draining() => return Ok(false),
+                () = signals.draining() => {
+                    self.teller.stopping();
+                    return Ok(false);
+                }
                 step = progress.recv() => step,
                 () = self.teller.due() => {
                     self.teller.draw();
