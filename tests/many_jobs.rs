@@ -2,12 +2,15 @@
 
 #[path = "support/place.rs"]
 mod place;
+#[path = "e2e/terminal.rs"]
+mod terminal;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use place::{Ended, Place};
 use serde_json::Value;
+use terminal::OnTerminal;
 
 /// Submits these and returns their ids.
 fn submitted(place: &Place, urls: &[&str]) -> Vec<String> {
@@ -126,6 +129,53 @@ fn a_watched_listing_tells_what_changes_until_it_is_stopped() {
     drop(lines);
     let ended = Ended::from(child.wait_with_output().expect("it ends"));
     assert_eq!((ended.code, ended.err.as_str()), (Some(130), ""));
+}
+
+#[test]
+fn a_watched_listing_is_drawn_over_itself_and_stays_when_it_is_stopped() {
+    const ERASED: &str = "\u{1b}[1A\u{1b}[2K";
+    let place = Place::new("many-watch-terminal");
+    let ids = submitted(&place, &["http://a.example/", "http://b.example/"]);
+    let mut command = place.safeurl(&["jobs", "list", "--watch", "0.1"]);
+    command.env("TERM", "xterm-256color");
+    let watch = OnTerminal::start(command, 80);
+    watch.until(|shown| shown.contains("^C ends") && shown.contains("http://b.example/"));
+    ran(&place, &["jobs", "cancel", &ids[0]]);
+    watch.until(|shown| shown.contains("FAILED cancelled"));
+    watch.interrupt();
+    let (code, shown) = watch.end();
+    assert_eq!(code, Some(130), "{shown:?}");
+    // Heading, two jobs and the line that says how long: what was drawn is taken away, and no more than that.
+    let drawings: Vec<_> = shown.split("\r\u{1b}[2K").collect();
+    assert!(drawings.len() > 1 && !drawings[0].contains(ERASED), "{shown:?}");
+    for drawing in &drawings[1..] {
+        assert_eq!(drawing.matches(ERASED).count(), 4, "{shown:?}");
+        assert!(drawing.starts_with(&ERASED.repeat(4)), "{shown:?}");
+    }
+    let last = drawings.last().expect("there are some").trim_start_matches(ERASED);
+    assert!(last.contains("JOB") && last.contains("FAILED cancelled"), "{last:?}");
+    assert!(last.contains("QUEUED") && last.ends_with("^C ends\u{1b}[0m\r\n"), "{last:?}");
+}
+
+#[test]
+fn a_listing_for_a_person_has_colours_when_asked_and_says_when_there_is_nothing() {
+    let place = Place::new("many-look");
+    let on = |arguments: &[&str], columns| {
+        let mut command = place.safeurl(arguments);
+        command.env("TERM", "xterm-256color");
+        OnTerminal::start(command, columns).end()
+    };
+    ran(&place, &["db", "migrate"]);
+    assert_eq!(on(&["jobs", "list"], 80).1, "no jobs yet; `safeurl submit URL` puts one into the queue\r\n");
+    assert_eq!(on(&["jobs", "list", "--state", "failed"], 80).1, "no job fits\r\n");
+    submitted(&place, &["http://a.example/", "http://b.example/"]);
+    let (_, shown) = on(&["jobs", "list", "--limit", "1"], 80);
+    assert!(shown.contains("\u{1b}[1mJOB\u{1b}[0m") && shown.contains("(--limit)"), "{shown:?}");
+    let (_, narrow) = on(&["jobs", "list", "--color", "never"], 40);
+    assert!(!narrow.contains("JOB") && !narrow.contains('\u{1b}'), "{narrow:?}");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow:?}");
+    let piped = ran(&place, &["jobs", "list", "--color", "always"]);
+    assert!(piped.contains("http://b.example/") && !piped.contains("JOB"), "{piped:?}");
 }
 
 #[test]
