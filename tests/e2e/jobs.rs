@@ -35,7 +35,7 @@ fn what_was_dialled_denied_and_done_is_told_in_the_order_of_time() {
     assert_eq!((&attempt["attempt"], &attempt["exitCode"]), (&1.into(), &0.into()));
 
     let shown = stage.run(["jobs", "show", &id]);
-    assert!(shown.out.contains("\nattempts\n   1  ") && shown.out.contains("\nhistory\n"), "{}", shown.out);
+    assert!(shown.out.contains("\nAttempts\n  1  ") && shown.out.contains("\nHistory\n"), "{}", shown.out);
     leftovers::none_within(&stage, Duration::from_secs(45));
 }
 

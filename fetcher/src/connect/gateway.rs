@@ -94,7 +94,9 @@ fn refusal(answer: Answer, said: &str) -> Refused {
         (_, Some("connect")) => (ErrorClass::Connect, "no connection".to_owned()),
         (status, _) => (ErrorClass::Connect, format!("the egress gateway answered {status}")),
     };
-    let message = if said.is_empty() { what } else { format!("{what}: {said}") };
+    // The rule says it all: the gateway's sentence would only repeat it.
+    let told = said.is_empty() || matches!(answer.status, 403 | 429);
+    let message = if told { what } else { format!("{what}: {said}") };
     Refused { class, message, connection: answer.connection }
 }
 
