@@ -66,7 +66,10 @@ fn each_refusal_of_the_gateway_is_the_class_of_the_first_hop() {
         let report = rig.door("a.test:80", Door::Say(text)).fetch("http://a.test/");
         assert_eq!(nothing_arrived(&report), Some(expected));
         assert_eq!(report.requests[0].connection, Some(1));
-        assert!(report.requests[0].error.as_ref().is_some_and(|error| error.message.contains("in a word")));
+        let message = report.requests[0].error.as_ref().map_or("", |error| error.message.as_str());
+        // A rule or a budget is named once; of all else the gateway's own word is kept.
+        let named = ["private", "connections"].iter().any(|rule| message.matches(rule).count() == 1);
+        assert_eq!(message.contains("in a word"), !named, "{message}");
     }
 }
 
