@@ -211,7 +211,7 @@ async fn a_door_that_is_not_bound_answers_nobody_and_cannot_be_bound_after_a_vis
     let run_dir = RunDir::new();
     let trap = Trap::at([127, 0, 0, 1]);
     let gateway = gateway(&run_dir).await;
-    let door = gateway.open(own_uid()).await.expect("a door");
+    let door = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
     for _ in 0..2 {
         let head = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n\r\n", trap.port());
         assert!(send(&door, &head).await.is_none(), "closed without an answer");
@@ -245,7 +245,7 @@ async fn only_the_container_s_uid_is_served_and_others_spoil_nothing() {
     let run_dir = RunDir::new();
     let trap = Trap::at([127, 0, 0, 1]);
     let gateway = gateway(&run_dir).await;
-    let door = gateway.open(own_uid() + 1).await.expect("a door");
+    let door = gateway.open(gateway.new_door(), own_uid() + 1).await.expect("a door");
     let head = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n\r\n", trap.port());
     assert!(send(&door, &head).await.is_none());
     door.bind("job/1", PLENTY).await.expect("a stranger's visit is not the container's");
@@ -324,7 +324,7 @@ async fn a_binding_ends_at_its_deadline_by_itself() {
 async fn files_are_kept_from_other_users_and_the_process_from_our_terminal_and_environment() {
     let run_dir = RunDir::new();
     let gateway = gateway(&run_dir).await;
-    let door = gateway.open(own_uid()).await.expect("a door");
+    let door = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
     let mode = |path: &std::path::Path| path.metadata().expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(&run_dir.0), 0o700);
     assert_eq!(mode(&door.mount_dir), 0o711);

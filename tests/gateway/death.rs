@@ -29,7 +29,7 @@ async fn a_gateway_that_is_killed_is_noticed_and_its_ledger_is_not_complete() {
     let (run_dir, echo) = (RunDir::new(), Echo::start().await);
     let gateway = gateway(&run_dir).await;
     let door = bound(&gateway, PLENTY).await;
-    let unbound = gateway.open(own_uid()).await.expect("a door");
+    let unbound = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
     let mut reply = connect(&door, &echo.address.to_string()).await;
     assert_eq!(reply.status, 200);
     assert!(gateway.is_alive() && is_locked(&door.ledger_path).expect("asked"));
@@ -43,7 +43,7 @@ async fn a_gateway_that_is_killed_is_noticed_and_its_ledger_is_not_complete() {
     let ledger = door.close().await.expect("what it saw can still be read");
     assert_eq!((ledger.attempt.as_deref(), ledger.complete), (Some("job/1"), false));
     assert_eq!(ledger.entries.len(), 1);
-    assert!(matches!(gateway.open(own_uid()).await, Err(GatewayError::Died)));
+    assert!(matches!(gateway.open(gateway.new_door(), own_uid()).await, Err(GatewayError::Died)));
     assert!(matches!(unbound.bind("job/2", PLENTY).await, Err(GatewayError::Died)));
     door.discard().expect("removed");
 }
@@ -52,7 +52,7 @@ async fn a_gateway_that_is_killed_is_noticed_and_its_ledger_is_not_complete() {
 async fn an_orderly_shutdown_ends_the_process_and_leaves_nothing() {
     let run_dir = RunDir::new();
     let gateway = gateway(&run_dir).await;
-    let door = gateway.open(own_uid()).await.expect("a door");
+    let door = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
     let pidfd = rustix::process::pidfd_open(process(gateway.pid().expect("a process")), PidfdFlags::empty())
         .expect("a process");
     drop(door);
@@ -134,7 +134,7 @@ fn supervise(run_dir: PathBuf) {
         let run_dir = std::mem::ManuallyDrop::new(RunDir(run_dir));
         let gateway = gateway(&run_dir).await;
         let door = bound(&gateway, OUTLIVING).await;
-        let unbound = gateway.open(own_uid()).await.expect("a door");
+        let unbound = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
         println!("doors {} {} {}", door.id, unbound.id, gateway.pid().expect("a process"));
         std::future::pending::<()>().await;
     });

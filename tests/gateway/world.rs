@@ -65,7 +65,7 @@ pub(crate) fn own_uid() -> u32 {
 
 /// A door for this very process, bound with these budgets.
 pub(crate) async fn bound(gateway: &Gateway, budgets: Budgets) -> Door {
-    let door = gateway.open(own_uid()).await.expect("a door");
+    let door = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
     door.bind("job/1", budgets).await.expect("bound");
     door
 }

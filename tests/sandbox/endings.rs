@@ -107,9 +107,10 @@ async fn a_container_is_killed_when_the_caller_asks() {
     let waiting = place.waiting().await;
     let id = waiting.id().to_owned();
     let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
-    let running = waiting.run("meet|hang", ATTEMPT, LONG, async {
+    let asked = async {
         let _ = cancelled.await;
-    });
+    };
+    let running = waiting.run("meet|hang", ATTEMPT, LONG, asked, async { true });
     let met = async {
         let listener = place.listener.try_clone().expect("a copy");
         tokio::task::spawn_blocking(move || listener.accept()).await.expect("no panic").expect("it calls");
@@ -161,7 +162,7 @@ async fn a_waiting_container_that_dies_is_noticed() {
     assert!(futures_util::FutureExt::now_or_never(waiting.died()).is_none());
     let ((), killed) = tokio::join!(waiting.died(), place.docker.kill(&id));
     killed.expect("the engine kills");
-    let ran = waiting.run("exit 0", ATTEMPT, LONG, std::future::pending()).await;
+    let ran = waiting.run("exit 0", ATTEMPT, LONG, std::future::pending(), async { true }).await;
     assert_eq!(ran.outcome, Outcome::Crashed { code: 137 });
 }
 
@@ -175,7 +176,7 @@ async fn a_job_outlives_its_worker_and_its_log_holds_the_report() {
     let met = tokio::task::spawn_blocking(move || listener.accept());
     // The conversation is dropped as soon as the container has its job, as if the worker were killed.
     let mut socket = tokio::select! {
-        _ = waiting.run(&steps, ATTEMPT, LONG, std::future::pending()) => panic!("it waits to be met"),
+        _ = waiting.run(&steps, ATTEMPT, LONG, std::future::pending(), async { true }) => panic!("it waits to be met"),
         met = met => met.expect("no panic").expect("it calls").0,
     };
     assert!(place.running(&id).await);
@@ -222,7 +223,7 @@ async fn hang_up(place: &Place, act: impl FnOnce(&mut Proxy)) -> (Ran, bool) {
         act(&mut proxy);
         met.expect("no panic").expect("it calls")
     };
-    let running = waiting.run("meet|hang", ATTEMPT, LONG, std::future::pending());
+    let running = waiting.run("meet|hang", ATTEMPT, LONG, std::future::pending(), async { true });
     let (ran, _socket) = tokio::join!(running, met);
     (ran, place.running(&id).await)
 }

@@ -91,7 +91,7 @@ impl Place {
     pub(crate) async fn run_for(&self, steps: &str, limit: Duration) -> Ran {
         let waiting = self.waiting().await;
         let id = waiting.id().to_owned();
-        let ran = waiting.run(steps, ATTEMPT, limit, std::future::pending()).await;
+        let ran = waiting.run(steps, ATTEMPT, limit, std::future::pending(), async { true }).await;
         assert!(!self.running(&id).await, "{steps} left a running container");
         ran
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::State;
-use safeurl::sandbox::{EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Waiting};
+use safeurl::sandbox::{
+    EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Standing, Waiting,
+};
 use safeurl::store::{JobFilter, Store};
 use safeurl_protocol::{Exchange, Invocation, Report, SCHEMA, Timings, Usage};
 use tokio::sync::{Semaphore, watch};
@@ -324,6 +326,27 @@ impl Sandbox for Fake {
         if refuse { Err(refused("remove")) } else { Ok(()) }
     }
 
+    async fn standing(&self, container: &str) -> Result<Standing, SandboxError> {
+        self.answer("standing")?;
+        let found = self.find(container);
+        Ok(match found {
+            None => Standing::Gone,
+            Some(id) if self.is_dead(&id) => Standing::Dead,
+            Some(_) => Standing::Running,
+        })
+    }
+
+    async fn follow(
+        &self,
+        container: &str,
+        _attempt: &str,
+        _timeout: Duration,
+        _cancel: impl Future<Output = ()> + Send,
+        _may_kill: impl Future<Output = bool> + Send,
+    ) -> Ran {
+        ended(Held::new(self, container), Outcome::Lost { reason: "the test has no log".to_owned() })
+    }
+
     async fn list(&self) -> Result<Vec<Found>, SandboxError> {
         self.answer("list")?;
         let inside = self.inside();
@@ -369,6 +392,7 @@ impl Waiting for FakeWaiting {
         attempt: &str,
         _timeout: Duration,
         cancel: impl Future<Output = ()> + Send,
+        may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
         let held = Held::new(&self.fake, &self.id);
         let holder = self.fake.bound(&self.id).await;
@@ -395,7 +419,7 @@ impl Waiting for FakeWaiting {
             }
             Some(Work::At(gate)) => tokio::select! {
                 biased;
-                () = cancel => Outcome::Cancelled,
+                () = cancel => if may_kill.await { Outcome::Cancelled } else { Outcome::Disowned },
                 () = killed => Outcome::Crashed { code: 137 },
                 () = gate.pass() => Outcome::Reported(report(attempt)),
             },

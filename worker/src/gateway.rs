@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use safeurl_egress::Network;
 
+mod adopted;
 mod binding;
 mod budget;
 mod channel;
@@ -32,9 +33,10 @@ mod resolv_conf;
 mod resolve;
 mod tunnel;
 
+pub use adopted::AdoptedDoor;
 pub use budget::Budgets;
 pub use handle::{Door, Gateway, GatewayEvent};
-pub use record::{Leftover, is_locked, leftovers, read_ledger};
+pub use record::{DoorFiles, is_locked, leftovers, read_ledger};
 
 /// What a gateway is started with.
 #[derive(Debug, Clone)]

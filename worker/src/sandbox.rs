@@ -89,6 +89,17 @@ pub struct Found {
     pub running: bool,
 }
 
+/// How a container stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A process is in it.
+    Running,
+    /// It ended, or never began; its log is there.
+    Dead,
+    /// There is none of this name.
+    Gone,
+}
+
 /// What the engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineVersion {
@@ -118,6 +129,20 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// Removes by id or name, killing first; one that is gone already is a success.
     fn remove(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
+    /// How a container stands.
+    fn standing(&self, container: &str) -> impl Future<Output = Result<Standing, SandboxError>> + Send;
+
+    /// Sees a container to its end to which a worker that is gone handed a job over: waits while it runs, at most for
+    /// `timeout`, and takes its report from its log. Everything else is as with [`Waiting::run`].
+    fn follow(
+        &self,
+        container: &str,
+        attempt: &str,
+        timeout: Duration,
+        cancel: impl Future<Output = ()> + Send,
+        may_kill: impl Future<Output = bool> + Send,
+    ) -> impl Future<Output = Ran> + Send;
+
     /// All containers of this installation on this engine, dead ones included.
     fn list(&self) -> impl Future<Output = Result<Vec<Found>, SandboxError>> + Send;
 
@@ -139,14 +164,15 @@ pub trait Waiting: Send + 'static {
 
     /// Hands the job over and sees the container to its end. `invocation` is JSON without a newline; `attempt`
     /// is what the report must repeat. The timeout runs from this call. When this returns the container is
-    /// dead, unless the engine stopped answering, which without a whole report is [`Outcome::Lost`]; it is
-    /// not removed.
+    /// dead, unless the engine stopped answering, which without a whole report is [`Outcome::Lost`], or
+    /// `may_kill`, asked once before it is killed, said no, which is [`Outcome::Disowned`]; it is not removed.
     fn run(
         self,
         invocation: &str,
         attempt: &str,
         timeout: Duration,
         cancel: impl Future<Output = ()> + Send,
+        may_kill: impl Future<Output = bool> + Send,
     ) -> impl Future<Output = Ran> + Send;
 }
 
@@ -187,6 +213,8 @@ pub enum Outcome {
         /// Exit code; 128 + n for signal n.
         code: i64,
     },
+    /// It would have to be killed, and the caller may not: the job is somebody else's. It may still run.
+    Disowned,
     /// It saw the end of its input before a job: not an attempt.
     NoJob,
     /// The engine or the container went away, so how it ended is not known. It may still run.

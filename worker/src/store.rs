@@ -37,7 +37,7 @@ pub use crate::db::{DbConfig, DbError, OpenMode};
 pub use attempts::{AttemptRecord, AttemptView};
 pub use audit::AuditView;
 pub use claim::Claim;
-pub use containers::{ContainerRow, Obligation};
+pub use containers::{ContainerRow, Obligation, Remnant};
 pub use error::StoreError;
 pub use jobs::JobFilter;
 pub use leases::Held;

@@ -26,9 +26,10 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-pub use attempt::{Effect, End, Known, plan};
+pub use attempt::{Effect, End, Known, Seen, learn, plan};
 pub use ending::{Ending, Watched, decide};
 pub use progress::Progress;
+pub use recovery::{Maker, Place, Remains, Remedy, may_reap, remedy};
 pub use retry::{after_failure, trouble_backoff};
 pub use setup::{Config, EngineFacts};
 

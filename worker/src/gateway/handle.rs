@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::budget::Budgets;
 use super::channel::{self, Channel};
 use super::message::{Command, Order, Report, Settings};
-use super::record::{self, Leftover};
+use super::record::{self, DoorFiles};
 use super::{GatewayConfig, GatewayError};
 
 /// How long the process may take to acknowledge an order. It does nothing slower than writing a line.
@@ -113,13 +113,18 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Names the files of a door that is to be opened, so that they can be written down before they are there.
+    #[must_use]
+    pub fn new_door(&self) -> DoorFiles {
+        DoorFiles::at(&self.shared.run_dir, &uuid::Uuid::new_v4().simple().to_string())
+    }
+
     /// Opens a door for a container whose processes have this uid (as the host sees it).
     ///
     /// # Errors
     /// When its files cannot be made or the process does not take it.
-    pub async fn open(&self, uid: u32) -> Result<Door, GatewayError> {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let Leftover { mount_dir, ledger_path, .. } = Leftover::at(&self.shared.run_dir, &id);
+    pub async fn open(&self, files: DoorFiles, uid: u32) -> Result<Door, GatewayError> {
+        let DoorFiles { id, mount_dir, ledger_path } = files;
         let door = Door {
             id,
             mount_dir,
@@ -300,8 +305,8 @@ impl Door {
         self.files().remove()
     }
 
-    fn files(&self) -> Leftover {
-        Leftover {
+    fn files(&self) -> DoorFiles {
+        DoorFiles {
             id: self.id.clone(),
             mount_dir: self.mount_dir.clone(),
             ledger_path: self.ledger_path.clone(),

@@ -15,7 +15,7 @@ const LEDGER_SUFFIX: &str = ".ledger";
 
 /// A door's files in a run directory, whoever made them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leftover {
+pub struct DoorFiles {
     /// Name of the door.
     pub id: String,
     /// Where the mounted folder is, or would be.
@@ -24,7 +24,15 @@ pub struct Leftover {
     pub ledger_path: PathBuf,
 }
 
-impl Leftover {
+impl DoorFiles {
+    /// The files of the door whose socket is in this folder, by what was written down of it. `None` for a folder that
+    /// is not a door's.
+    #[must_use]
+    pub fn of(mount_dir: &Path) -> Option<Self> {
+        let id = mount_dir.file_name()?.to_str()?;
+        is_id(id).then(|| Self::at(mount_dir.parent().unwrap_or(mount_dir), id))
+    }
+
     /// The files of the door with this name.
     pub(super) fn at(run_dir: &Path, id: &str) -> Self {
         Self {
@@ -64,6 +72,10 @@ pub fn read_ledger(path: &Path) -> io::Result<Ledger> {
     Ok(Ledger::from_lines(lines))
 }
 
+fn is_id(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether a gateway still holds this ledger file, that is, whether its door may still be served.
 ///
 /// # Errors
@@ -86,7 +98,7 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// When the directory cannot be read; a missing one holds nothing.
-pub fn leftovers(run_dir: &Path) -> io::Result<Vec<Leftover>> {
+pub fn leftovers(run_dir: &Path) -> io::Result<Vec<DoorFiles>> {
     let entries = match std::fs::read_dir(run_dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -98,11 +110,11 @@ pub fn leftovers(run_dir: &Path) -> io::Result<Vec<Leftover>> {
         let Some(name) = name.to_str() else { continue };
         let id = name.strip_suffix(LEDGER_SUFFIX).unwrap_or(name);
         // Other files in there are not ours.
-        if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if is_id(id) {
             ids.insert(id.to_owned());
         }
     }
-    Ok(ids.iter().map(|id| Leftover::at(run_dir, id)).collect())
+    Ok(ids.iter().map(|id| DoorFiles::at(run_dir, id)).collect())
 }
 
 #[cfg(test)]
@@ -164,7 +176,7 @@ mod tests {
         std::fs::write(folder.0.join(format!("{ledger_only}.ledger")), "").expect("made");
         std::fs::write(folder.0.join("notes.txt"), "").expect("made");
         let found = leftovers(&folder.0).expect("listed");
-        assert_eq!(found, [Leftover::at(&folder.0, &both), Leftover::at(&folder.0, &ledger_only)]);
+        assert_eq!(found, [DoorFiles::at(&folder.0, &both), DoorFiles::at(&folder.0, &ledger_only)]);
         for leftover in &found {
             leftover.remove().expect("removed");
             leftover.remove().expect("removing again is fine");

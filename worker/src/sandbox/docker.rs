@@ -16,10 +16,10 @@ use bollard::query_parameters::{
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::engine::{CALL, Engine, WORK};
+use super::engine::{CALL, Engine, Status, WORK};
 use super::spec::{self, Cgroup, LABEL_INSTANCE, LABEL_ROLE, LABEL_WORKER, container_spec};
 use super::waiting::DockerWaiting;
-use super::{EngineVersion, Found, Request, Sandbox, SandboxConfig, SandboxError};
+use super::{EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxConfig, SandboxError, Standing};
 
 /// From the start to the ready line. A fetcher needs milliseconds; a host that swaps needs seconds.
 const READY: Duration = Duration::from_secs(10);
@@ -159,6 +159,26 @@ impl Sandbox for Docker {
         // (seen with Docker 20.10: "Removal In Progress" for ever). So it is dead first, where that can be had.
         let _ = self.engine.kill(container).await;
         self.engine.remove(container).await
+    }
+
+    async fn standing(&self, container: &str) -> Result<Standing, SandboxError> {
+        Ok(match self.engine.status(container).await? {
+            Some(Status { running: true, .. }) => Standing::Running,
+            Some(_) => Standing::Dead,
+            None => Standing::Gone,
+        })
+    }
+
+    async fn follow(
+        &self,
+        _container: &str,
+        _attempt: &str,
+        _timeout: Duration,
+        _cancel: impl Future<Output = ()> + Send,
+        _may_kill: impl Future<Output = bool> + Send,
+    ) -> Ran {
+        let outcome = Outcome::Lost { reason: "the worker that held the job died".to_owned() };
+        Ran { outcome, stderr_tail: String::new(), run_ms: 0, exit_code: None }
     }
 
     async fn list(&self) -> Result<Vec<Found>, SandboxError> {

@@ -25,12 +25,15 @@ pub(super) enum Stop {
     Unheard,
     /// How it ended is not known.
     Lost { reason: String },
+    /// It goes on, and is not ours any more.
+    Disowned,
 }
 
 /// The one outcome. `dead` is an error text when a container that had to be killed is not known to be dead.
 pub(super) fn outcome(stop: Stop, said: Output, dead: Result<(), String>) -> Outcome {
     let silent = said.progress() == Progress::Ready;
     let fault = match (said.finish(), &stop) {
+        (_, Stop::Disowned) => return Outcome::Disowned,
         (_, Stop::Cancelled) => None,
         (Ok(report), _) => return Outcome::Reported(report),
         (Err(fault), _) => Some(fault),
@@ -39,6 +42,7 @@ pub(super) fn outcome(stop: Stop, said: Output, dead: Result<(), String>) -> Out
         return Outcome::Lost { reason };
     }
     match (stop, fault) {
+        (Stop::Disowned, _) => Outcome::Disowned,
         (Stop::Cancelled, _) | (_, None) => Outcome::Cancelled,
         (_, Some(Fault::TooLarge)) => Outcome::TooLarge,
         (Stop::Exited { oom: true, .. }, _) => Outcome::OutOfMemory,

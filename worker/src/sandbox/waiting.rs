@@ -121,6 +121,7 @@ impl Waiting for DockerWaiting {
         attempt: &str,
         limit: Duration,
         cancel: impl Future<Output = ()> + Send,
+        may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
         let begun = Instant::now();
         let Self { engine, id, mut frames, mut stdin, mut said, .. } = self;
@@ -133,6 +134,12 @@ impl Waiting for DockerWaiting {
         };
         let deadline = begun + limit;
         let (stop, open) = converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel).await;
+        let stop = match stop {
+            Stop::Exited { .. } | Stop::Lost { .. } => stop,
+            // Most of what follows is a kill, which only the holder of the job may do.
+            _ if may_kill.await => stop,
+            _ => Stop::Disowned,
+        };
         let dead = finish(&engine, &id, &stop, &mut frames, &mut said, open).await;
         let (stop, exit_code) = with_memory(&engine, &id, stop, said.progress()).await;
         let stderr_tail = said.stderr_tail();
@@ -208,7 +215,7 @@ async fn finish(
     open: bool,
 ) -> Result<(), String> {
     match stop {
-        Stop::Exited { .. } | Stop::Lost { .. } => return Ok(()),
+        Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return Ok(()),
         Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered | Stop::Unheard => {}
     }
     let rest = pin!(async { while open && take(frames.next().await, said) {} });
@@ -239,7 +246,7 @@ async fn with_memory(engine: &Engine, id: &str, stop: Stop, progress: Progress) 
             (stop, Some(code))
         }
         Stop::Exited { code, .. } => (stop, Some(code)),
-        Stop::Lost { .. } => (stop, None),
+        Stop::Lost { .. } | Stop::Disowned => (stop, None),
         Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered | Stop::Unheard => {
             let code = engine.status(id).await.ok().flatten().filter(|status| !status.running);
             (stop, code.map(|status| status.code))

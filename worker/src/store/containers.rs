@@ -3,7 +3,7 @@
 use libsql::params;
 
 use super::transitions::millis;
-use super::{Result, Store};
+use super::{Result, Store, StoreError};
 use crate::db::{Columns, DbError, now_ms};
 use crate::domain::scan::{REAP_AFTER, WorkerId};
 use crate::domain::timestamp::Timestamp;
@@ -17,7 +17,7 @@ pub struct Obligation {
     pub engine_id: String,
     /// Who removes it.
     pub worker: WorkerId,
-    /// The folder of its gateway socket.
+    /// The folder that holds its gateway socket and nothing else.
     pub door: String,
 }
 
@@ -34,34 +34,51 @@ pub struct ContainerRow {
     pub created: Timestamp,
 }
 
-/// Containers of silent workers, but none that a job at work is bound to: its log may be the only copy of a
-/// report.
-pub(super) const TO_REAP: &str = concat!(
-    "SELECT c.name, c.engine_id, c.worker, c.door, c.uid, c.container_id, c.created_ms FROM containers AS c
-     WHERE c.engine_id = ? AND c.worker <> ?
-       AND NOT EXISTS (SELECT 1 FROM workers WHERE id = c.worker AND heartbeat_ms >= ",
+/// A container that is written down, and what decides whether it may be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remnant {
+    /// The row.
+    pub container: ContainerRow,
+    /// Its worker has not been heard of for [`REAP_AFTER`].
+    pub silent: bool,
+    /// A job at work is bound to it: its log may be the only copy of a report.
+    pub bound: bool,
+}
+
+/// The columns that [`read_container`] reads, of a table or alias named `c`.
+macro_rules! container_columns {
+    () => {
+        "c.name, c.engine_id, c.worker, c.door, c.uid, c.container_id, c.created_ms"
+    };
+}
+pub(super) use container_columns;
+
+/// What was written down, with what decides whether it may be removed.
+pub(super) const REMNANTS: &str = concat!(
+    "SELECT ",
+    container_columns!(),
+    ", NOT EXISTS (SELECT 1 FROM workers WHERE id = c.worker AND heartbeat_ms >= ",
     now_ms!(),
-    " - ?)
-       AND NOT EXISTS (
-         SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_leased
-         WHERE state IN ('FETCHING', 'ANALYZING') AND scan_jobs.container_id IN (c.container_id, c.name))
-     ORDER BY c.created_ms"
+    " - ?2), EXISTS (
+       SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_leased
+       WHERE state IN ('FETCHING', 'ANALYZING') AND scan_jobs.container_id IN (c.container_id, c.name))
+     FROM containers AS c WHERE c.engine_id = ?1 ORDER BY c.created_ms"
 );
 
 pub(super) const ON_ENGINE: &str =
-    "SELECT name, engine_id, worker, door, uid, container_id, created_ms FROM containers WHERE engine_id = ?";
+    concat!("SELECT ", container_columns!(), " FROM containers AS c WHERE c.engine_id = ?");
 
-fn read_container(row: &Columns) -> Result<ContainerRow> {
+pub(super) fn read_container(row: &Columns, first: i32) -> Result<ContainerRow> {
     Ok(ContainerRow {
         obligation: Obligation {
-            name: row.text(0)?,
-            engine_id: row.text(1)?,
-            worker: WorkerId::from_row(row.text(2)?),
-            door: row.text(3)?,
+            name: row.text(first)?,
+            engine_id: row.text(first + 1)?,
+            worker: WorkerId::from_row(row.text(first + 2)?),
+            door: row.text(first + 3)?,
         },
-        uid: row.count(4)?,
-        container_id: row.opt_text(5)?,
-        created: Timestamp::from_millis(row.int(6)?),
+        uid: row.count(first + 4)?,
+        container_id: row.opt_text(first + 5)?,
+        created: Timestamp::from_millis(row.int(first + 6)?),
     })
 }
 
@@ -118,14 +135,18 @@ impl Store {
             .await
     }
 
-    /// Containers of this engine whose worker has been silent for [`REAP_AFTER`] and that no job at work is
-    /// bound to. The caller's own are never among them: it knows those itself.
+    /// Every container of an engine that is written down, with what decides whether it may be removed.
     ///
     /// # Errors
     /// The database's.
-    pub async fn containers_to_reap(&self, engine_id: &str, me: &WorkerId) -> Result<Vec<ContainerRow>> {
-        let values = params![engine_id, me.as_str(), millis(REAP_AFTER)];
-        self.db.read(async move |unit| unit.query(TO_REAP, values, read_container).await).await
+    pub async fn remnants(&self, engine_id: &str) -> Result<Vec<Remnant>> {
+        const LAST: i32 = 7;
+        let values = params![engine_id, millis(REAP_AFTER)];
+        let read = |row: &Columns<'_>| {
+            let container = read_container(row, 0)?;
+            Ok::<_, StoreError>(Remnant { container, silent: row.flag(LAST)?, bound: row.flag(LAST + 1)? })
+        };
+        self.db.read(async move |unit| unit.query(REMNANTS, values, read).await).await
     }
 
     /// Every container of an engine that exists or may exist.
@@ -134,6 +155,8 @@ impl Store {
     /// The database's.
     pub async fn containers(&self, engine_id: &str) -> Result<Vec<ContainerRow>> {
         let values = params![engine_id];
-        self.db.read(async move |unit| unit.query(ON_ENGINE, values, read_container).await).await
+        self.db
+            .read(async move |unit| unit.query(ON_ENGINE, values, |row| read_container(row, 0)).await)
+            .await
     }
 }

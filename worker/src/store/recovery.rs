@@ -5,13 +5,14 @@ use std::time::Duration;
 use libsql::params;
 
 use super::claim::readable_id;
+use super::containers::{ContainerRow, container_columns, read_container};
 use super::jobs::{JOB_COLUMNS, find, job_columns, read_job};
 use super::settle::{Rows, write};
 use super::transitions::{Edge, Grant, millis, write_edge};
 use super::{Result, Store, StoreError};
 use crate::db::now_ms;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
-use crate::domain::scan::{DEAD_AFTER, Job, Lease, ScanId, WorkerId};
+use crate::domain::scan::{DEAD_AFTER, Job, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State, step};
 
 /// A job that nobody works on any more.
@@ -19,7 +20,9 @@ use crate::domain::state::{Event, State, step};
 pub struct Orphan {
     /// The row; it names the container, if there was one.
     pub job: Job,
-    /// The engine of the dead worker; `None` when its row is gone or there was no worker of ours.
+    /// What was written down of that container; `None` when nothing was, or it was removed.
+    pub container: Option<ContainerRow>,
+    /// The engine of the container or, without one, of the dead worker; `None` when nobody knows it.
     pub engine_id: Option<String>,
 }
 
@@ -27,8 +30,11 @@ pub struct Orphan {
 pub(super) const ORPHANS: &str = concat!(
     "SELECT ",
     job_columns!(),
-    ", owner.engine_id
-     FROM scan_jobs INDEXED BY scan_jobs_leased LEFT JOIN workers AS owner ON owner.id = scan_jobs.lease_owner
+    ", owner.engine_id, ",
+    container_columns!(),
+    " FROM scan_jobs INDEXED BY scan_jobs_leased
+       LEFT JOIN workers AS owner ON owner.id = scan_jobs.lease_owner
+       LEFT JOIN containers AS c ON c.container_id = scan_jobs.container_id
      WHERE scan_jobs.state IN ('FETCHING', 'ANALYZING')
        AND CASE WHEN scan_jobs.lease_owner IS NULL
          THEN scan_jobs.updated_at * 1000 < ",
@@ -61,7 +67,14 @@ impl Store {
         self.db
             .read(async move |unit| {
                 unit.query(ORPHANS, ages, |row| {
-                    Ok::<_, StoreError>(Orphan { job: read_job(row)?, engine_id: row.opt_text(JOB_COLUMNS)? })
+                    const CONTAINER: i32 = JOB_COLUMNS + 1;
+                    let container = match row.opt_text(CONTAINER)? {
+                        Some(_) => Some(read_container(row, CONTAINER)?),
+                        None => None,
+                    };
+                    let of_worker = row.opt_text(JOB_COLUMNS)?;
+                    let engine_id = container.as_ref().map(|c| c.obligation.engine_id.clone()).or(of_worker);
+                    Ok::<_, StoreError>(Orphan { job: read_job(row)?, container, engine_id })
                 })
                 .await
             })
@@ -86,6 +99,20 @@ impl Store {
                 })
             })
             .await
+    }
+
+    /// Prolongs one lease if the job is still held by this worker as it knows it. `false`: it is lost.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn confirm(&self, job: &Job, me: &WorkerId) -> Result<bool> {
+        const CONFIRM: &str = concat!(
+            "UPDATE scan_jobs SET lease_until = ",
+            now_ms!(),
+            " + ? WHERE id = ? AND version = ? AND lease_owner = ? AND state IN ('FETCHING', 'ANALYZING')"
+        );
+        let values = params![millis(LEASE), job.id.as_str(), job.version, me.as_str()];
+        self.db.write(async move |unit| Ok::<_, StoreError>(unit.execute(CONFIRM, values).await? > 0)).await
     }
 
     /// Ends queued rows that are reserved for a dead worker, FAILED/cancelled: the command that wanted them is

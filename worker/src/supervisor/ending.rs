@@ -128,6 +128,9 @@ pub fn decide(outcome: Outcome, attempt: &str, watched: Watched<'_>) -> Ending {
             "the container's standard input ended before the job reached it".into(),
         ),
         Outcome::Lost { reason } => fail(FailureClass::Lost, FailureStage::Fetch, reason),
+        Outcome::Disowned => {
+            fail(FailureClass::Lost, FailureStage::Fetch, "another worker holds the job".into())
+        }
     }
 }
 
@@ -141,7 +144,7 @@ pub(super) const fn outcome_name(outcome: &Outcome) -> OutcomeName {
         Outcome::TooLarge => OutcomeName::OutputTooLarge,
         Outcome::OutOfMemory => OutcomeName::OutOfMemory,
         Outcome::TimedOut => OutcomeName::TimedOut,
-        Outcome::Cancelled | Outcome::Lost { .. } => OutcomeName::Lost,
+        Outcome::Cancelled | Outcome::Lost { .. } | Outcome::Disowned => OutcomeName::Lost,
     }
 }
 

@@ -13,32 +13,79 @@ use super::retry::after_failure;
 use super::{Shared, rows};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{DEAD_AFTER, Job, RENEWAL, ScanId, WorkerId};
-use crate::domain::state::{Event, State, step};
+use crate::domain::state::{Event, step};
 use crate::domain::timestamp::Timestamp;
 use crate::gateway;
 use crate::sandbox::Sandbox;
-use crate::store::{Applied, ContainerRow, Orphan, StoreError, WorkerView};
+use crate::store::{Applied, Orphan, Remnant, StoreError, WorkerView};
 
 /// What to do with a job that nobody holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
-    /// Its container is on our engine: kill it, give the job back, remove it.
-    KillAndRequeue,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Remedy {
+    /// Its container is on our engine: go on with it, or see to its end.
+    Adopt,
     /// There is no container, or its engine has no worker any more: give the job back.
-    Requeue,
+    GiveBack,
     /// A worker of the container's engine lives; it is that one's.
     LeaveToOthers,
 }
 
-/// Decides about one job. `others_live` says whether a worker of the engine that the container is on lives.
+/// Where the container of a job is that nobody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// Nowhere: none is bound to the job.
+    Nowhere,
+    /// On the engine of the worker that asks.
+    Here,
+    /// On another engine, which has a worker that lives, or has not.
+    Elsewhere {
+        /// A worker of that engine lives.
+        attended: bool,
+    },
+}
+
+/// Decides about one job whose holder is dead.
 #[must_use]
-pub(super) fn remedy(has_container: bool, same_engine: bool, others_live: bool) -> Remedy {
-    match (has_container, same_engine, others_live) {
-        (false, _, _) => Remedy::Requeue,
-        (true, true, _) => Remedy::KillAndRequeue,
-        (true, false, true) => Remedy::LeaveToOthers,
-        (true, false, false) => Remedy::Requeue,
+pub const fn remedy(container: Place) -> Remedy {
+    match container {
+        Place::Here => Remedy::Adopt,
+        Place::Nowhere | Place::Elsewhere { attended: false } => Remedy::GiveBack,
+        Place::Elsewhere { attended: true } => Remedy::LeaveToOthers,
     }
+}
+
+/// What is known of a container of this installation on our engine, whether or not anybody wrote it down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Remains {
+    /// A job at work is bound to it: its log may be the only copy of a report.
+    pub bound: bool,
+    /// Whose it is.
+    pub maker: Maker,
+}
+
+/// The worker that made a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Maker {
+    /// The worker that asks.
+    Me {
+        /// None of its attempts will remove it any more.
+        left: bool,
+    },
+    /// Another one.
+    Other {
+        /// Its heartbeat is older than [`REAP_AFTER`](crate::domain::scan::REAP_AFTER), or it has none.
+        silent: bool,
+    },
+}
+
+/// Whether the reaper may remove a container.
+#[must_use]
+pub const fn may_reap(remains: Remains) -> bool {
+    let abandoned = match remains.maker {
+        Maker::Me { left } => left,
+        Maker::Other { silent } => silent,
+    };
+    abandoned && !remains.bound
 }
 
 /// One look at everything. What does not work now is tried again at the next.
@@ -61,13 +108,16 @@ async fn requeue_orphans<S: Sandbox>(shared: &Shared<S>) {
     let (Ok(workers), Ok(now)) = (shared.store.workers().await, shared.store.now().await) else { return };
     for orphan in orphans {
         let engine = orphan.engine_id.as_deref().unwrap_or_default();
-        let others_live =
-            workers.iter().any(|worker| is_alive(worker, now) && worker.row.engine_id == engine);
-        let same_engine = engine == shared.config.engine.id;
-        match remedy(orphan.job.container_id.is_some(), same_engine, others_live) {
+        let attended = workers.iter().any(|worker| is_alive(worker, now) && worker.row.engine_id == engine);
+        let place = match orphan.job.container_id {
+            None => Place::Nowhere,
+            Some(_) if engine == shared.config.engine.id => Place::Here,
+            Some(_) => Place::Elsewhere { attended },
+        };
+        match remedy(place) {
             Remedy::LeaveToOthers => {}
-            Remedy::Requeue => requeue(shared, &orphan, false).await,
-            Remedy::KillAndRequeue => requeue(shared, &orphan, true).await,
+            Remedy::GiveBack => requeue(shared, &orphan, false).await,
+            Remedy::Adopt => requeue(shared, &orphan, true).await,
         }
     }
 }
@@ -144,21 +194,21 @@ pub(super) async fn requeue_stray<S: Sandbox>(shared: &Shared<S>, id: &ScanId) {
 /// Removes containers whose worker is long dead and whose job does not need them any more, and those of our own
 /// that were left.
 pub(super) async fn reap<S: Sandbox>(shared: &Shared<S>) {
-    let engine = &shared.config.engine.id;
-    let Ok(mut to_remove) = shared.store.containers_to_reap(engine, &shared.worker).await else { return };
     // Asked before the rows are: a row is there before its container can be left.
     let left = shared.left();
-    let Ok(all) = shared.store.containers(engine).await else { return };
-    for name in left.keys().filter(|name| !all.iter().any(|row| row.obligation.name == **name)) {
+    let Ok(all) = shared.store.remnants(&shared.config.engine.id).await else { return };
+    for name in left.keys().filter(|name| !all.iter().any(|row| row.container.obligation.name == **name)) {
         shared.forget_left(name);
     }
-    for row in all.into_iter().filter(|row| row.obligation.worker == shared.worker) {
-        let Some(job) = left.get(&row.obligation.name) else { continue };
-        if !needs(shared, job.as_ref(), &row).await {
-            to_remove.push(row);
-        }
-    }
-    for row in to_remove {
+    let to_remove = all.into_iter().filter(|Remnant { container, silent, bound }| {
+        let maker = if container.obligation.worker == shared.worker {
+            Maker::Me { left: left.contains_key(&container.obligation.name) }
+        } else {
+            Maker::Other { silent: *silent }
+        };
+        may_reap(Remains { bound: *bound, maker })
+    });
+    for Remnant { container: row, .. } in to_remove {
         let name = &row.obligation.name;
         let handle = row.container_id.as_deref().unwrap_or(name);
         match shared.sandbox.remove(handle).await {
@@ -180,17 +230,6 @@ pub(super) async fn reap<S: Sandbox>(shared: &Shared<S>) {
                 );
             }
         }
-    }
-}
-
-/// Whether a job's row is still bound to the container, whoever holds it: the log may be the only copy of a report.
-async fn needs<S: Sandbox>(shared: &Shared<S>, job: Option<&ScanId>, row: &ContainerRow) -> bool {
-    let Some(job) = job else { return false };
-    match shared.store.job(job).await {
-        Ok(job) => job.is_some_and(|job| {
-            matches!(job.state, State::Fetching | State::Analyzing) && job.container_id == row.container_id
-        }),
-        Err(_) => true,
     }
 }
 
@@ -238,10 +277,21 @@ mod tests {
 
     #[test]
     fn a_container_is_touched_only_by_a_worker_of_its_engine() {
-        assert_eq!(remedy(true, true, true), Remedy::KillAndRequeue);
-        assert_eq!(remedy(true, true, false), Remedy::KillAndRequeue);
-        assert_eq!(remedy(true, false, true), Remedy::LeaveToOthers);
-        assert_eq!(remedy(true, false, false), Remedy::Requeue);
-        assert_eq!(remedy(false, false, true), Remedy::Requeue);
+        assert_eq!(remedy(Place::Here), Remedy::Adopt);
+        assert_eq!(remedy(Place::Elsewhere { attended: true }), Remedy::LeaveToOthers);
+        assert_eq!(remedy(Place::Elsewhere { attended: false }), Remedy::GiveBack);
+        assert_eq!(remedy(Place::Nowhere), Remedy::GiveBack);
+    }
+
+    #[test]
+    fn a_container_is_reaped_when_nobody_else_will_and_no_job_needs_it() {
+        for bound in [false, true] {
+            for left in [false, true] {
+                assert_eq!(may_reap(Remains { bound, maker: Maker::Me { left } }), left && !bound);
+            }
+            for silent in [false, true] {
+                assert_eq!(may_reap(Remains { bound, maker: Maker::Other { silent } }), silent && !bound);
+            }
+        }
     }
 }

@@ -96,7 +96,7 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
         }
         for (name, sql, index) in [
             ("abandoned", recovery::ABANDONED, "scan_jobs_reserved"),
-            ("reaping", containers::TO_REAP, "scan_jobs_leased"),
+            ("reaping", containers::REMNANTS, "scan_jobs_leased"),
             ("counts", jobs::COUNTS, "COVERING INDEX"),
             ("states since", stats::STATES, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),
             ("slowest", stats::SLOWEST, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),

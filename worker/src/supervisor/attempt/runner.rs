@@ -15,13 +15,13 @@ use safeurl_protocol::ledger::Ledger;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{Effect, Known, plan};
+use super::{Effect, Known, Seen, learn, plan};
 use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
 use crate::domain::failure::{Failure, FailureStage};
 use crate::domain::scan::{Job, Lease, WorkerId};
 use crate::domain::state::{Event, State, Transition};
 use crate::domain::target::{Masked, Target};
-use crate::gateway::Door;
+use crate::gateway::{Door, DoorFiles};
 use crate::sandbox::{Network, Outcome, Ran, Sandbox, SandboxError, Waiting as _};
 use crate::supervisor::Shared;
 use crate::supervisor::ending::{Ending, Watched, decide, outcome_name};
@@ -76,6 +76,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     number: u64,
     name: String,
     uid: Option<u32>,
+    /// What the door is to be, until it is opened.
+    files: Option<DoorFiles>,
     door: Option<Door>,
     container: Option<String>,
     waiting: Option<S::Waiting>,
@@ -103,9 +105,6 @@ struct Work {
     whole: Option<Arc<Report>>,
 }
 
-/// What an effect leads to: the next one of the list, or a new list.
-type Step = Option<Known>;
-
 impl<S: Sandbox> Runner<S> {
     pub(in crate::supervisor) fn new(
         shared: Arc<Shared<S>>,
@@ -119,6 +118,7 @@ impl<S: Sandbox> Runner<S> {
             number,
             name,
             uid: None,
+            files: None,
             door: None,
             container: None,
             waiting: None,
@@ -138,7 +138,7 @@ impl<S: Sandbox> Runner<S> {
                 self.shared.leave(&self.name, Some(&work.job.id));
             }
             for effect in plan(now) {
-                known = self.carry_out(*effect).await;
+                known = learn(*effect, self.carry_out(*effect).await);
                 if known.is_some() {
                     break;
                 }
@@ -147,7 +147,7 @@ impl<S: Sandbox> Runner<S> {
         Summary { claimed: self.claimed, trouble: self.trouble }
     }
 
-    async fn carry_out(&mut self, effect: Effect) -> Step {
+    async fn carry_out(&mut self, effect: Effect) -> Seen {
         match effect {
             Effect::Oblige => self.oblige().await,
             Effect::OpenDoor => self.open_door().await,
@@ -156,7 +156,9 @@ impl<S: Sandbox> Runner<S> {
             Effect::Claim => self.claim().await,
             Effect::Bind => self.bind().await,
             Effect::Run => self.hand_over().await,
+            Effect::TakeOver | Effect::Examine | Effect::Follow => Seen::Lost,
             Effect::CloseDoor => self.close_door().await,
+            Effect::Confirm => Seen::Done,
             Effect::Kill => self.kill().await,
             Effect::Advance => self.advance().await,
             Effect::Judge => self.judge().await,
@@ -169,21 +171,20 @@ impl<S: Sandbox> Runner<S> {
                 {
                     warn!(door.id = door.id, error = chain(&error), "a gateway socket is left to the end");
                 }
-                None
+                Seen::Done
             }
         }
     }
 
-    async fn hand_over(&mut self) -> Step {
+    async fn hand_over(&mut self) -> Seen {
         let (Some(work), Some(waiting)) = (&mut self.work, self.waiting.take()) else {
-            return Some(Known::NotHandedOver);
+            return Seen::Trouble;
         };
         let invocation = work.terms.invocation(&work.job, &work.target, &self.shared.config);
         let line = match serde_json::to_string(&invocation) {
             Ok(line) => line,
             Err(error) => {
-                let _ = self.troubled("writing an invocation", &error);
-                return Some(Known::NotHandedOver);
+                return self.troubled("writing an invocation", &error);
             }
         };
         let mut orders = self.orders.clone();
@@ -199,8 +200,8 @@ impl<S: Sandbox> Runner<S> {
         let ran = tokio::select! {
             // A job that is lost already is not handed over at all.
             biased;
-            () = lost => return Some(Known::LeaseLost),
-            ran = waiting.run(&line, &attempt, work.terms.timeout, stopped) => ran,
+            () = lost => return Seen::Lost,
+            ran = waiting.run(&line, &attempt, work.terms.timeout, stopped, async { true }) => ran,
         };
         info!(
             scan.id = %work.job.id,
@@ -212,14 +213,17 @@ impl<S: Sandbox> Runner<S> {
             "container ended"
         );
         let Ran { outcome, stderr_tail, run_ms, exit_code } = ran;
+        if outcome == Outcome::Disowned {
+            return Seen::Lost;
+        }
         work.ended = Some(outcome_name(&outcome));
         work.outcome = Some(outcome);
         (work.stderr_tail, work.run_ms, work.exit_code) = (stderr_tail, run_ms, exit_code);
-        Some(Known::Ran)
+        Seen::Over
     }
 
-    async fn close_door(&mut self) -> Step {
-        let Some(door) = &self.door else { return None };
+    async fn close_door(&mut self) -> Seen {
+        let Some(door) = &self.door else { return Seen::Done };
         let ledger = match door.close().await {
             Ok(ledger) => ledger,
             Err(error) => {
@@ -228,8 +232,8 @@ impl<S: Sandbox> Runner<S> {
                 Ledger::default()
             }
         };
-        let Some(work) = &mut self.work else { return None };
-        let outcome = work.outcome.take()?;
+        let Some(work) = &mut self.work else { return Seen::Done };
+        let Some(outcome) = work.outcome.take() else { return Seen::Done };
         work.ledger = ledger;
         let watched = match self.shared.config.network {
             Network::None => Watched::Gateway(&work.ledger),
@@ -243,18 +247,18 @@ impl<S: Sandbox> Runner<S> {
             work.whole = ending.report().map(|report| Arc::new(Report { body, ..report.clone() }));
         }
         match *self.orders.borrow() {
-            Order::LeaseLost => return Some(Known::LeaseLost),
+            Order::LeaseLost => return Seen::Lost,
             Order::Abort if !matches!(ending, Ending::Report(_)) => ending = Ending::Aborted,
             Order::Work | Order::Drain | Order::Cancel | Order::Abort => {}
         }
         let end = ending.end();
         work.ending = Some(ending);
-        Some(Known::Ended(end))
+        Seen::Ends(end)
     }
 
     /// Nothing is settled before the container is surely dead, so this goes on until the engine says so.
-    async fn kill(&mut self) -> Step {
-        let id = self.container.clone()?;
+    async fn kill(&mut self) -> Seen {
+        let Some(id) = self.container.clone() else { return Seen::Done };
         let mut failures = 0;
         while let Err(error) = self.shared.sandbox.kill(&id).await {
             failures += 1;
@@ -262,10 +266,10 @@ impl<S: Sandbox> Runner<S> {
                 warn!(container.id = id, error = chain(&error), "a container cannot be killed yet");
             }
             if !settle::again(&self.orders, failures).await {
-                return Some(Known::LeaseLost);
+                return Seen::Lost;
             }
         }
-        None
+        Seen::Done
     }
 
     fn facts(&self) -> SandboxFacts {

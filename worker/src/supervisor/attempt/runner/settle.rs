@@ -6,13 +6,12 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{Order, Runner, Step, Told, chain, logged};
+use super::{Order, Runner, Seen, Told, chain, logged};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease};
 use crate::domain::state::{Event, Transition, step};
 use crate::sandbox::Sandbox;
 use crate::store::{Advanced, Rows, SettleError, Settled};
-use crate::supervisor::attempt::Known;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::progress::Progress;
 use crate::supervisor::retry::{after_failure, jitter, trouble_backoff};
@@ -20,12 +19,12 @@ use crate::supervisor::rows::{self, Account};
 use crate::supervisor::{Shared, judge};
 
 impl<S: Sandbox> Runner<S> {
-    pub(super) async fn advance(&mut self) -> Step {
-        let Some(work) = &mut self.work else { return Some(Known::LeaseLost) };
+    pub(super) async fn advance(&mut self) -> Seen {
+        let Some(work) = &mut self.work else { return Seen::Lost };
         let mut failures = 0;
         while let Some(lease) = work.lease.take() {
             let Ok(transition) = step(lease.job().state, Event::Accept) else {
-                return Some(Known::LeaseLost);
+                return Seen::Lost;
             };
             let told = Told::of(&transition);
             match self.shared.store.advance(lease, transition).await {
@@ -34,25 +33,25 @@ impl<S: Sandbox> Runner<S> {
                     work.lease = Some(lease);
                     logged(&work.job, &told);
                     self.shared.progress(Progress::Analyzing(work.job.id.clone()));
-                    return None;
+                    return Seen::Done;
                 }
-                Ok(Advanced::Conflict) => return Some(Known::LeaseLost),
+                Ok(Advanced::Conflict) => return Seen::Lost,
                 Err(SettleError { lease, error }) => {
                     failures += 1;
                     database_silent(failures, &work.job, &error);
                     work.lease = Some(*lease);
                     if !again(&self.orders, failures).await {
-                        return Some(Known::LeaseLost);
+                        return Seen::Lost;
                     }
                 }
             }
         }
-        Some(Known::LeaseLost)
+        Seen::Lost
     }
 
-    pub(super) async fn judge(&mut self) -> Step {
-        let Some(work) = &mut self.work else { return Some(Known::LeaseLost) };
-        let Some(Ending::Report(report)) = &work.ending else { return Some(Known::LeaseLost) };
+    pub(super) async fn judge(&mut self) -> Seen {
+        let Some(work) = &mut self.work else { return Seen::Lost };
+        let Some(Ending::Report(report)) = &work.ending else { return Seen::Lost };
         let report = report.clone();
         let rules = Arc::clone(&self.shared.rules);
         let limit = self.shared.config.analysis_timeout;
@@ -61,22 +60,22 @@ impl<S: Sandbox> Runner<S> {
         match judged {
             Ok(assessment) => {
                 work.assessment = Some(assessment);
-                None
+                Seen::Done
             }
             Err(failure) => {
                 let ending = Ending::Failure { failure, report: Some(report) };
                 let end = ending.end();
                 work.ending = Some(ending);
-                Some(Known::Ended(end))
+                Seen::Ends(end)
             }
         }
     }
 
-    pub(super) async fn settle(&mut self) -> Step {
+    pub(super) async fn settle(&mut self) -> Seen {
         let facts = self.facts();
-        let Some(work) = &mut self.work else { return Some(Known::LeaseLost) };
+        let Some(work) = &mut self.work else { return Seen::Lost };
         let (Some(lease), Some(ending)) = (work.lease.take(), work.ending.take()) else {
-            return Some(Known::LeaseLost);
+            return Seen::Lost;
         };
         let event = match &ending {
             Ending::Report(_) => Event::Complete,
@@ -84,7 +83,7 @@ impl<S: Sandbox> Runner<S> {
             Ending::Cancelled => Event::Fail(cancelled()),
             Ending::Aborted => Event::Release,
         };
-        let Ok(transition) = step(work.job.state, event) else { return Some(Known::LeaseLost) };
+        let Ok(transition) = step(work.job.state, event) else { return Seen::Lost };
         let account = Account {
             job: &work.job,
             target: &work.target,
@@ -108,43 +107,45 @@ impl<S: Sandbox> Runner<S> {
                 } else {
                     self.shared.progress(Progress::Queued(work.job.id.clone()));
                 }
-                None
+                Seen::Done
             }
             Settled::Cancelled(lease) => {
                 work.lease = Some(lease);
                 work.ending = Some(Ending::Cancelled);
-                Some(Known::Ended(Ending::Cancelled.end()))
+                Seen::CancelFirst
             }
-            Settled::Conflict => Some(Known::LeaseLost),
+            Settled::Conflict => Seen::Lost,
         }
     }
 
     /// The job was claimed and not handed over: it goes back as if it had not been claimed.
-    pub(super) async fn release(&mut self) -> Step {
-        let Some(work) = &mut self.work else { return None };
-        let Some(lease) = work.lease.take() else { return Some(Known::LeaseLost) };
-        let Ok(transition) = step(work.job.state, Event::Release) else { return Some(Known::LeaseLost) };
+    pub(super) async fn release(&mut self) -> Seen {
+        let Some(work) = &mut self.work else { return Seen::Done };
+        let Some(lease) = work.lease.take() else { return Seen::Lost };
+        let Ok(transition) = step(work.job.state, Event::Release) else { return Seen::Lost };
         let told = Told::of(&transition);
         match settle_until_answered(&self.shared, &self.orders, lease, transition, Rows::default()).await {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
                 self.shared.progress(Progress::Queued(work.job.id.clone()));
-                None
+                Seen::Done
             }
             Settled::Cancelled(lease) => {
                 work.lease = Some(lease);
                 work.ending = Some(Ending::Cancelled);
-                Some(Known::Ended(Ending::Cancelled.end()))
+                Seen::CancelFirst
             }
-            Settled::Conflict => Some(Known::LeaseLost),
+            Settled::Conflict => Seen::Lost,
         }
     }
 
     /// What cannot be removed now is found by the reaper: its obligation stays.
-    pub(super) async fn remove(&mut self) -> Step {
+    pub(super) async fn remove(&mut self) -> Seen {
         drop(self.waiting.take());
         // Without a user id nothing was to be created.
-        self.uid?;
+        if self.uid.is_none() {
+            return Seen::Done;
+        }
         // Without an id the create may still have reached the engine: the name finds it.
         let handle = self.container.clone().unwrap_or_else(|| self.name.clone());
         match self.shared.sandbox.remove(&handle).await {
@@ -162,7 +163,7 @@ impl<S: Sandbox> Runner<S> {
                 warn!(container.name = self.name, error = chain(&error), "a container is left to the reaper");
             }
         }
-        None
+        Seen::Done
     }
 }
 

@@ -3,14 +3,13 @@
 use tokio::time::Instant;
 
 use super::settle::settle_until_answered;
-use super::{IDLE, Order, Runner, Step, Told, Trouble, Work, logged};
+use super::{IDLE, Order, Runner, Seen, Told, Trouble, Work, logged};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::Lease;
 use crate::domain::state::{Event, step};
 use crate::domain::target::Target;
 use crate::sandbox::{Request, Sandbox, Waiting as _};
 use crate::store::{Obligation, Rows, Settled};
-use crate::supervisor::attempt::Known;
 use crate::supervisor::invocation::Terms;
 use crate::supervisor::progress::{Note, Progress};
 use crate::supervisor::rows;
@@ -28,22 +27,24 @@ enum Taken {
 
 impl<S: Sandbox> Runner<S> {
     /// Something of ours did not work before the hand-over: nothing is lost, and the loop waits before the next.
-    pub(super) fn troubled(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) -> Step {
+    pub(super) fn troubled(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) -> Seen {
         self.trouble = Some(Trouble::of(what, error));
-        Some(Known::Unused)
+        Seen::Trouble
     }
 
-    pub(super) async fn oblige(&mut self) -> Step {
+    pub(super) async fn oblige(&mut self) -> Seen {
+        let files = self.shared.gateway().new_door();
         let obligation = Obligation {
             name: self.name.clone(),
             engine_id: self.shared.config.engine.id.clone(),
             worker: self.shared.worker.clone(),
-            door: self.shared.run_dir.display().to_string(),
+            door: files.mount_dir.display().to_string(),
         };
         match self.shared.store.oblige(obligation).await {
             Ok(uid) => {
                 self.uid = Some(uid);
-                None
+                self.files = Some(files);
+                Seen::Done
             }
             Err(error) => {
                 // The row may be there all the same.
@@ -53,17 +54,19 @@ impl<S: Sandbox> Runner<S> {
         }
     }
 
-    pub(super) async fn open_door(&mut self) -> Step {
-        match self.shared.gateway().open(self.uid.unwrap_or_default()).await {
+    pub(super) async fn open_door(&mut self) -> Seen {
+        let gateway = self.shared.gateway();
+        let files = self.files.take().unwrap_or_else(|| gateway.new_door());
+        match gateway.open(files, self.uid.unwrap_or_default()).await {
             Ok(door) => {
                 self.door = Some(door);
-                None
+                Seen::Done
             }
             Err(error) => self.troubled("opening a gateway socket", &error),
         }
     }
 
-    pub(super) async fn create(&mut self) -> Step {
+    pub(super) async fn create(&mut self) -> Seen {
         let request = Request {
             name: self.name.clone(),
             uid: self.uid.unwrap_or_default(),
@@ -77,53 +80,53 @@ impl<S: Sandbox> Runner<S> {
                     return self.troubled("writing down a container's id", &error);
                 }
                 self.container = Some(id);
-                None
+                Seen::Done
             }
             Err(error) => self.troubled("creating a container", &error),
         }
     }
 
-    pub(super) async fn start(&mut self) -> Step {
+    pub(super) async fn start(&mut self) -> Seen {
         let id = self.container.clone().unwrap_or_default();
         match self.shared.sandbox.start(&id).await {
             Ok(waiting) => {
                 self.start_ms = Some(waiting.start_ms());
                 self.waiting = Some(waiting);
-                None
+                Seen::Done
             }
             Err(error) => self.troubled("starting a container", &error),
         }
     }
 
     /// Takes a row. One whose URL cannot be fetched ends at once and the untouched container takes the next.
-    pub(super) async fn claim(&mut self) -> Step {
+    pub(super) async fn claim(&mut self) -> Seen {
         let container = self.container.clone().unwrap_or_default();
         let until = Instant::now() + IDLE;
         loop {
             if *self.orders.borrow() >= Order::Drain {
-                return Some(Known::Unused);
+                return Seen::Nothing;
             }
             match self.shared.queue.claim(&container).await {
                 Ok(Some(lease)) => match self.take(lease).await {
-                    Taken::Work => return None,
+                    Taken::Work => return Seen::Done,
                     Taken::Next => {}
-                    Taken::Lost => return Some(Known::LeaseLost),
+                    Taken::Lost => return Seen::Lost,
                 },
                 Ok(None) => {
                     let mut orders = self.orders.clone();
-                    let Some(waiting) = &mut self.waiting else { return Some(Known::Unused) };
+                    let Some(waiting) = &mut self.waiting else { return Seen::Nothing };
                     tokio::select! {
                         biased;
                         // A job given to it would fail, and the job would be counted for it.
-                        () = waiting.died() => return Some(Known::Unused),
+                        () = waiting.died() => return Seen::Nothing,
                         _ = orders.wait_for(|order| *order >= Order::Drain) => {}
                         due = self.shared.queue.due() => if let Err(error) = due {
                             return self.troubled("waiting for due jobs", &error);
                         },
-                        () = tokio::time::sleep_until(until) => return Some(Known::Unused),
+                        () = tokio::time::sleep_until(until) => return Seen::Nothing,
                     }
                     if Instant::now() >= until {
-                        return Some(Known::Unused);
+                        return Seen::Nothing;
                     }
                 }
                 Err(error) => return self.troubled("claiming a job", &error),
@@ -182,14 +185,14 @@ impl<S: Sandbox> Runner<S> {
         }
     }
 
-    pub(super) async fn bind(&mut self) -> Step {
-        let (Some(work), Some(door)) = (&self.work, &self.door) else { return Some(Known::NotHandedOver) };
+    pub(super) async fn bind(&mut self) -> Seen {
+        let (Some(work), Some(door)) = (&self.work, &self.door) else { return Seen::Trouble };
         let budgets = work.terms.budgets(&self.shared.config);
         match door.bind(&work.job.attempt_name(), budgets).await {
-            Ok(()) => None,
+            Ok(()) => Seen::Done,
             Err(error) => {
                 self.trouble = Some(Trouble::of("binding a gateway socket", &error));
-                Some(Known::NotHandedOver)
+                Seen::Trouble
             }
         }
     }
