@@ -1,9 +1,13 @@
 //! The real gateway process, driven through its handle and its sockets, with servers on loopback.
 
+#[path = "gateway/adoption.rs"]
+mod adoption;
 #[path = "gateway/death.rs"]
 mod death;
 #[path = "gateway/race.rs"]
 mod race;
+#[path = "gateway/supervisor.rs"]
+mod supervisor;
 #[path = "gateway/world.rs"]
 mod world;
 
@@ -16,7 +20,10 @@ use safeurl_protocol::ledger::Decision;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
-use world::{Echo, PLENTY, RunDir, Trap, bound, config, connect, gateway, knock, own_uid, send};
+use world::{
+    CONTAINER, Echo, PLENTY, RunDir, Trap, bound, config, connect, gateway, knock, knock_as, own_uid, send,
+    send_over,
+};
 
 #[tokio::test]
 async fn a_bound_door_carries_bytes_and_the_ledger_tells_what_passed() {
@@ -242,16 +249,20 @@ async fn a_binding_is_never_replaced() {
 
 #[tokio::test]
 async fn only_the_container_s_uid_is_served_and_others_spoil_nothing() {
-    let run_dir = RunDir::new();
-    let trap = Trap::at([127, 0, 0, 1]);
+    let (run_dir, echo) = (RunDir::new(), Echo::start().await);
     let gateway = gateway(&run_dir).await;
-    let door = gateway.open(gateway.new_door(), own_uid() + 1).await.expect("a door");
-    let head = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n\r\n", trap.port());
-    assert!(send(&door, &head).await.is_none());
+    let door = gateway.open(gateway.new_door(), CONTAINER).await.expect("a door");
+    let head = format!("CONNECT {} HTTP/1.1\r\n\r\n", echo.address);
+    let visit = async |uid| {
+        let stream = knock_as(uid, &door.mount_dir).expect("a socket");
+        send_over(stream, &head).await.map(|reply| reply.status)
+    };
+    assert_eq!(visit(CONTAINER + 1).await, None);
+    assert_eq!(visit(own_uid()).await, None);
     door.bind("job/1", PLENTY).await.expect("a stranger's visit is not the container's");
-    assert!(send(&door, &head).await.is_none());
-    assert!(trap.is_untouched());
-    assert_eq!(door.close().await.expect("closed").entries, []);
+    assert_eq!(visit(CONTAINER + 1).await, None, "another container");
+    assert_eq!(visit(CONTAINER).await, Some(200), "the door is as it was");
+    assert_eq!(door.close().await.expect("closed").entries.len(), 1);
     door.discard().expect("removed");
 }
 

@@ -1,11 +1,15 @@
 //! A run directory of one test's own, the real gateway process on it, and both sides of its doors.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Uid;
 use safeurl::gateway::{Budgets, Door, Gateway, GatewayConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
@@ -63,9 +67,17 @@ pub(crate) fn own_uid() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
+/// The user of a container that is not this process's.
+pub(crate) const CONTAINER: u32 = 60_600;
+
 /// A door for this very process, bound with these budgets.
 pub(crate) async fn bound(gateway: &Gateway, budgets: Budgets) -> Door {
-    let door = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
+    bound_for(gateway, own_uid(), budgets).await
+}
+
+/// A door for a container of this user, bound with these budgets.
+pub(crate) async fn bound_for(gateway: &Gateway, uid: u32, budgets: Budgets) -> Door {
+    let door = gateway.open(gateway.new_door(), uid).await.expect("a door");
     door.bind("job/1", budgets).await.expect("bound");
     door
 }
@@ -106,9 +118,26 @@ pub(crate) async fn knock(door: &Door) -> io::Result<UnixStream> {
     UnixStream::connect(door.mount_dir.join("gw.sock")).await
 }
 
+/// Connects as a process of another user does that has the folder mounted. Needs root.
+pub(crate) fn knock_as(uid: u32, mount_dir: &Path) -> io::Result<UnixStream> {
+    let folder = File::open(mount_dir)?;
+    let connecting = std::thread::spawn(move || {
+        rustix::thread::set_thread_uid(Uid::from_raw(uid)).expect("only root may become a container's user");
+        // Not by its path: the run directory above it is closed to this user.
+        StdUnixStream::connect(format!("/proc/thread-self/fd/{}/gw.sock", folder.as_raw_fd()))
+    });
+    let stream = connecting.join().expect("no panic")?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
 /// Sends a head as it is. `None` when the connection is closed without an answer.
 pub(crate) async fn send(door: &Door, head: &str) -> Option<Reply> {
-    let mut stream = knock(door).await.expect("a socket");
+    send_over(knock(door).await.expect("a socket"), head).await
+}
+
+/// The same over a connection that is there.
+pub(crate) async fn send_over(mut stream: UnixStream, head: &str) -> Option<Reply> {
     // A gateway that closes at once may do so before this is written.
     let _ = stream.write_all(head.as_bytes()).await;
     let mut answer = Vec::new();

@@ -5,8 +5,8 @@
 //! mounted into it. A door that is not bound to an attempt answers nobody. Bound, it speaks HTTP CONNECT, keeps to
 //! the attempt's budgets and appends what it saw to a ledger file; the binding ends with the attempt and is never
 //! replaced. The process keeps bound doors open until their deadlines when its supervisor dies: the lock on a
-//! ledger file tells a gateway that lives from one that is gone. Dropping the last [`Gateway`] has the same effect
-//! as the death of the supervisor. Nothing in here reads settings, and no row or payload reaches the policy.
+//! ledger file tells a gateway that lives from one that is gone. The worker that goes on with such a job holds an
+//! [`AdoptedDoor`]. Dropping the last [`Gateway`] has the same effect as the death of the supervisor. Nothing in here reads settings, and no row or payload reaches the policy.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,8 +1,10 @@
 //! The gateway's side of one door: unbound, then bound to one attempt, then over.
 //!
 //! Unbound, every connection is closed at once, and one from the container spoils the door for good. Bound, it
-//! serves until the supervisor closes it or the attempt's deadline passes; the death of the supervisor changes
-//! nothing. There is no way back from bound to unbound, and no second attempt.
+//! serves until it is closed or the attempt's deadline passes; the death of the supervisor changes nothing. Closing
+//! is an order of the supervisor, or a visit by the user this process runs as: that is how a worker closes that goes
+//! on with the job of another one and has no control socket. There is no way back from bound to unbound, and no
+//! second attempt.
 
 use std::fs::File;
 use std::io;
@@ -39,6 +41,13 @@ pub(super) enum Wish {
     Close { number: u64 },
 }
 
+/// How a door was asked to close.
+enum Closing {
+    Ordered(u64),
+    /// The visitor waits for the end of the connection.
+    Visited(UnixStream),
+}
+
 /// What all doors of a gateway share.
 #[derive(Debug, Clone)]
 pub(super) struct Means {
@@ -68,8 +77,11 @@ impl Opened {
         let closing = self.serve(&mut wishes, &means).await;
         // Wishes that arrived meanwhile are answered too: the door is closed, and cannot be bound.
         wishes.close();
-        if let Some(number) = closing {
-            means.report(Report::Done { number });
+        match closing {
+            Some(Closing::Ordered(number)) => means.report(Report::Done { number }),
+            // Only now, when the end is written and the lock has fallen.
+            Some(Closing::Visited(visitor)) => drop(visitor),
+            None => {}
         }
         while let Some(wish) = wishes.recv().await {
             means.report(match wish {
@@ -79,8 +91,8 @@ impl Opened {
         }
     }
 
-    /// Returns the number of the order to close, when there was one.
-    async fn serve(self, wishes: &mut mpsc::UnboundedReceiver<Wish>, means: &Means) -> Option<u64> {
+    /// Returns how it was asked to close, when it was.
+    async fn serve(self, wishes: &mut mpsc::UnboundedReceiver<Wish>, means: &Means) -> Option<Closing> {
         // Dropped in reverse order: the lock on the ledger falls after the socket, for a free lock says that nobody
         // serves the door any more.
         let Self { door, uid, journal, listener } = self;
@@ -95,16 +107,18 @@ impl Opened {
                     Some(Wish::Close { number }) => {
                         // Nothing was ever served; a ledger that cannot be ended reads as not complete.
                         let _ = journal.write(&LedgerLine::End { at: journal::now(), exhausted: None });
-                        return Some(number);
+                        return Some(Closing::Ordered(number));
                     }
                     None => return None,
                 },
                 visitor = listener.accept() => match visitor {
-                    Ok((visitor, _)) if is_from(&visitor, uid) && !touched => {
-                        touched = true;
-                        means.report(Report::TouchedUnbound { door: door.clone() });
-                    }
-                    Ok(_) => {}
+                    Ok((visitor, _)) => match Visitor::of(&visitor, uid) {
+                        Visitor::Container if !touched => {
+                            touched = true;
+                            means.report(Report::TouchedUnbound { door: door.clone() });
+                        }
+                        Visitor::Container | Visitor::Owner | Visitor::Stranger => {}
+                    },
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 },
             }
@@ -142,7 +156,7 @@ impl Bound {
         attempt: String,
         wishes: &mut mpsc::UnboundedReceiver<Wish>,
         means: &Means,
-    ) -> Option<u64> {
+    ) -> Option<Closing> {
         if let Err(error) = self.attempt.journal.write(&LedgerLine::Bound { attempt, at: journal::now() }) {
             means.report(refused(number, &format!("the ledger cannot be written: {}", error.kind())));
             return None;
@@ -162,20 +176,21 @@ impl Bound {
                     break None;
                 }
                 wish = wishes.recv(), if supervised => match wish {
-                    Some(Wish::Close { number }) => break Some(number),
+                    Some(Wish::Close { number }) => break Some(Closing::Ordered(number)),
                     Some(Wish::Bind { number, .. }) => {
                         means.report(refused(number, "the door is bound already"));
                     }
                     None => supervised = false,
                 },
                 visitor = self.listener.accept() => match visitor {
-                    Ok((visitor, _)) if is_from(&visitor, self.uid) => {
-                        if visits_left > 0 && connections.len() < most_open {
+                    Ok((visitor, _)) => match Visitor::of(&visitor, self.uid) {
+                        Visitor::Container if visits_left > 0 && connections.len() < most_open => {
                             visits_left -= 1;
                             connections.spawn(tunnel::serve(visitor, Arc::clone(&self.attempt), ending.clone()));
                         }
-                    }
-                    Ok(_) => {}
+                        Visitor::Owner => break Some(Closing::Visited(visitor)),
+                        Visitor::Container | Visitor::Stranger => {}
+                    },
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 },
                 Some(_) = connections.join_next() => {}
@@ -205,8 +220,32 @@ fn refused(number: u64, reason: &str) -> Report {
     Report::Refused { number, reason: reason.to_owned() }
 }
 
-/// Whether the other end belongs to the container. Other users of the host cannot reach the socket's folder, but
-/// another container of the same engine may have been given it.
-fn is_from(visitor: &UnixStream, uid: u32) -> bool {
-    visitor.peer_cred().is_ok_and(|peer| peer.uid() == uid)
+/// Who connected, by what the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visitor {
+    /// A process of the container. Where that one's uid is ours as well it is taken for this: a container must never
+    /// close its own door.
+    Container,
+    /// A worker.
+    Owner,
+    /// Anybody else. Other users of the host cannot reach the socket's folder, but another container of the same engine
+    /// may have been given it.
+    Stranger,
+}
+
+impl Visitor {
+    fn of(visitor: &UnixStream, container: u32) -> Self {
+        match visitor.peer_cred().map(|peer| peer.uid()) {
+            Ok(uid) if uid == container => Self::Container,
+            Ok(uid) if may_close(uid) => Self::Owner,
+            Ok(_) | Err(_) => Self::Stranger,
+        }
+    }
+}
+
+/// Whether this user may end a binding: the one this process runs as, who could kill it and write its ledger as well.
+/// It does not matter whether the supervisor lives, for one that was stopped for longer than its leases has lost its
+/// jobs without being dead. Containers have uids of their own.
+fn may_close(uid: u32) -> bool {
+    uid == rustix::process::geteuid().as_raw()
 }

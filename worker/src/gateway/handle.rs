@@ -124,6 +124,7 @@ impl Gateway {
     /// # Errors
     /// When its files cannot be made or the process does not take it.
     pub async fn open(&self, files: DoorFiles, uid: u32) -> Result<Door, GatewayError> {
+        let socket_path = files.socket_path();
         let DoorFiles { id, mount_dir, ledger_path } = files;
         let door = Door {
             id,
@@ -136,7 +137,7 @@ impl Gateway {
         // From here on dropping `door` removes what was made.
         let ledger = make_ledger(&door.ledger_path)
             .map_err(|source| GatewayError::Files { path: door.ledger_path.clone(), source })?;
-        let listener = make_socket(&door.mount_dir)
+        let listener = make_socket(&door.mount_dir, &socket_path)
             .map_err(|source| GatewayError::Files { path: door.mount_dir.clone(), source })?;
         let command = Command::Open { door: door.id.clone(), uid };
         self.shared.order(command, &[listener.as_fd(), ledger.as_fd()]).await?;
@@ -354,15 +355,11 @@ fn make_ledger(path: &Path) -> io::Result<File> {
 
 /// Makes the folder that is mounted and the socket in it. Any user may connect who can reach it: the run directory
 /// keeps other users of the host out, and the gateway asks the kernel who connects.
-fn make_socket(folder: &Path) -> io::Result<UnixListener> {
+fn make_socket(folder: &Path, path: &Path) -> io::Result<UnixListener> {
     DirBuilder::new().mode(0o711).create(folder)?;
     // The mode given at creation is cut by the process's umask.
     std::fs::set_permissions(folder, Permissions::from_mode(0o711))?;
-    let path = folder.join(SOCKET_NAME);
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
     Ok(listener)
 }
-
-/// The file name of [`safeurl_protocol::SOCKET_PATH`].
-const SOCKET_NAME: &str = "gw.sock";

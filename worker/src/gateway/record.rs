@@ -13,6 +13,9 @@ const MAX_LEDGER_BYTES: u64 = 8 * 1024 * 1024;
 /// Ending of a ledger file's name.
 const LEDGER_SUFFIX: &str = ".ledger";
 
+/// The file name of [`safeurl_protocol::SOCKET_PATH`].
+const SOCKET_NAME: &str = "gw.sock";
+
 /// A door's files in a run directory, whoever made them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorFiles {
@@ -40,6 +43,11 @@ impl DoorFiles {
             mount_dir: run_dir.join(id),
             ledger_path: run_dir.join(format!("{id}{LEDGER_SUFFIX}")),
         }
+    }
+
+    /// The socket that is in the folder, or would be.
+    pub(super) fn socket_path(&self) -> PathBuf {
+        self.mount_dir.join(SOCKET_NAME)
     }
 
     /// Removes socket, folder and ledger; what is gone already is fine.
