@@ -90,6 +90,24 @@ async fn a_door_of_a_worker_that_is_stopped_can_be_closed_as_well() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_stopped_when_its_supervisor_dies_goes_on_afterwards() {
+    if let Some(role) = role() {
+        return supervise(role).await;
+    }
+    let run_dir = RunDir::new();
+    let test = "adoption::a_gateway_that_is_stopped_when_its_supervisor_dies_goes_on_afterwards";
+    let mut supervisor = Supervisor::start(test, &run_dir, CONTAINER, LONG);
+    rustix::process::kill_process(supervisor.gateway_pid, Signal::STOP).expect("stopped");
+    // The kernel hangs up on stopped processes whose parent dies, and lets them go on.
+    supervisor.kill();
+    let files = supervisor.bound.clone();
+    let reply = ask(&files.mount_dir, "127.0.0.2:80").await.expect("still served");
+    assert_eq!(reply.status, 403);
+    assert!(adopt(&files.mount_dir).close().await.expect("closed").complete);
+    wait_for_end(&supervisor.gateway);
+}
+
+#[tokio::test]
 async fn a_worker_that_was_given_up_reads_the_ledger_another_one_closed() {
     let run_dir = RunDir::new();
     let gateway = gateway(&run_dir).await;

@@ -61,8 +61,9 @@ pub(crate) struct Supervisor {
     process: Child,
     pub(crate) bound: DoorFiles,
     pub(crate) unbound: DoorFiles,
-    /// Its gateway.
+    /// Handle and id of its gateway.
     pub(crate) gateway: OwnedFd,
+    pub(crate) gateway_pid: Pid,
     _terminal: OwnedFd,
 }
 
@@ -93,12 +94,13 @@ impl Supervisor {
         let told: Vec<&str> = told.split(' ').collect();
         let [bound, unbound, pid] = told.as_slice() else { panic!("three words: {told:?}") };
         let files = |id: &&str| DoorFiles::of(&Path::new(&run_dir.0).join(id)).expect("a door");
-        let pid = self::process(pid.parse().expect("a number"));
+        let gateway_pid = self::process(pid.parse().expect("a number"));
         Self {
             process,
             bound: files(bound),
             unbound: files(unbound),
-            gateway: rustix::process::pidfd_open(pid, PidfdFlags::empty()).expect("the gateway runs"),
+            gateway: rustix::process::pidfd_open(gateway_pid, PidfdFlags::empty()).expect("the gateway runs"),
+            gateway_pid,
             _terminal: terminal,
         }
     }

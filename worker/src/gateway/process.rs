@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 use safeurl_egress::{Network, Policy};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -68,6 +69,8 @@ fn let_go_of_stderr() {
 }
 
 async fn serve(control: OwnedFd) -> io::Result<()> {
+    // The kernel hangs up on a process group that is stopped when its parent dies; that must not end the bindings.
+    let _deaf = signal(SignalKind::hangup())?;
     let channel = Channel::new(control)?;
     let (reports, mut outbox) = mpsc::unbounded_channel();
     let mut doors = Doors { means: None, reports, open: HashMap::new(), tasks: JoinSet::new() };
