@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,20 +124,18 @@ impl Gateway {
     /// # Errors
     /// When its files cannot be made or the process does not take it.
     pub async fn open(&self, files: DoorFiles, uid: u32) -> Result<Door, GatewayError> {
-        let socket_path = files.socket_path();
-        let DoorFiles { id, mount_dir, ledger_path } = files;
         let door = Door {
-            id,
-            mount_dir,
-            ledger_path,
+            id: files.id.clone(),
+            mount_dir: files.mount_dir.clone(),
+            ledger_path: files.ledger_path.clone(),
             gateway: self.clone(),
             bound: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         // From here on dropping `door` removes what was made.
-        let ledger = make_ledger(&door.ledger_path)
+        let ledger = make_ledger(&files)
             .map_err(|source| GatewayError::Files { path: door.ledger_path.clone(), source })?;
-        let listener = make_socket(&door.mount_dir, &socket_path)
+        let listener = make_socket(&files)
             .map_err(|source| GatewayError::Files { path: door.mount_dir.clone(), source })?;
         let command = Command::Open { door: door.id.clone(), uid };
         self.shared.order(command, &[listener.as_fd(), ledger.as_fd()]).await?;
@@ -345,21 +343,22 @@ fn settings(config: &GatewayConfig) -> Settings {
 
 /// Makes the ledger; it gets its name once it is locked, so that nobody takes it for a leftover. The lock belongs to
 /// the open file, which the gateway gets, and stays when our copy is closed.
-fn make_ledger(path: &Path) -> io::Result<File> {
-    let unnamed = path.with_extension("new");
+fn make_ledger(files: &DoorFiles) -> io::Result<File> {
+    let unnamed = files.unnamed_ledger();
     let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&unnamed)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    std::fs::rename(&unnamed, path)?;
+    std::fs::rename(&unnamed, &files.ledger_path)?;
     Ok(file)
 }
 
 /// Makes the folder that is mounted and the socket in it. Any user may connect who can reach it: the run directory
 /// keeps other users of the host out, and the gateway asks the kernel who connects.
-fn make_socket(folder: &Path, path: &Path) -> io::Result<UnixListener> {
+fn make_socket(files: &DoorFiles) -> io::Result<UnixListener> {
+    let (folder, path) = (&files.mount_dir, files.socket_path());
     DirBuilder::new().mode(0o711).create(folder)?;
     // The mode given at creation is cut by the process's umask.
     std::fs::set_permissions(folder, Permissions::from_mode(0o711))?;
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
     Ok(listener)
 }

@@ -13,6 +13,9 @@ const MAX_LEDGER_BYTES: u64 = 8 * 1024 * 1024;
 /// Ending of a ledger file's name.
 const LEDGER_SUFFIX: &str = ".ledger";
 
+/// Ending of its name until it is locked.
+const UNNAMED_SUFFIX: &str = ".new";
+
 /// The file name of [`safeurl_protocol::SOCKET_PATH`].
 const SOCKET_NAME: &str = "gw.sock";
 
@@ -50,6 +53,11 @@ impl DoorFiles {
         self.mount_dir.join(SOCKET_NAME)
     }
 
+    /// The ledger under the name it is made with.
+    pub(super) fn unnamed_ledger(&self) -> PathBuf {
+        self.ledger_path.with_file_name(format!("{}{UNNAMED_SUFFIX}", self.id))
+    }
+
     /// Removes socket, folder and ledger; what is gone already is fine.
     ///
     /// # Errors
@@ -61,7 +69,8 @@ impl DoorFiles {
         };
         let folder = gone(std::fs::remove_dir_all(&self.mount_dir));
         let ledger = gone(std::fs::remove_file(&self.ledger_path));
-        folder.and(ledger)
+        let unnamed = gone(std::fs::remove_file(self.unnamed_ledger()));
+        folder.and(ledger).and(unnamed)
     }
 }
 
@@ -116,7 +125,8 @@ pub fn leftovers(run_dir: &Path) -> io::Result<Vec<DoorFiles>> {
     for entry in entries {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        let id = name.strip_suffix(LEDGER_SUFFIX).unwrap_or(name);
+        let id = [LEDGER_SUFFIX, UNNAMED_SUFFIX].iter().find_map(|suffix| name.strip_suffix(suffix));
+        let id = id.unwrap_or(name);
         // Other files in there are not ours.
         if is_id(id) {
             ids.insert(id.to_owned());
@@ -177,20 +187,23 @@ mod tests {
     #[test]
     fn leftovers_are_found_by_folder_or_ledger_and_removed_for_good() {
         let folder = Folder::new();
-        let (both, ledger_only) = ("a".repeat(32), "b".repeat(32));
+        let (both, ledger_only, half_made) = ("a".repeat(32), "b".repeat(32), "c".repeat(32));
         std::fs::create_dir(folder.0.join(&both)).expect("made");
         std::fs::write(folder.0.join(&both).join("gw.sock"), "").expect("made");
         std::fs::write(folder.0.join(format!("{both}.ledger")), "").expect("made");
         std::fs::write(folder.0.join(format!("{ledger_only}.ledger")), "").expect("made");
+        std::fs::write(folder.0.join(format!("{half_made}.new")), "").expect("made");
         std::fs::write(folder.0.join("notes.txt"), "").expect("made");
         let found = leftovers(&folder.0).expect("listed");
-        assert_eq!(found, [DoorFiles::at(&folder.0, &both), DoorFiles::at(&folder.0, &ledger_only)]);
+        assert_eq!(found, [&both, &ledger_only, &half_made].map(|id| DoorFiles::at(&folder.0, id)));
         for leftover in &found {
             leftover.remove().expect("removed");
             leftover.remove().expect("removing again is fine");
         }
         assert_eq!(leftovers(&folder.0).expect("listed"), []);
-        assert!(folder.0.join("notes.txt").exists(), "what is not ours stays");
+        let left =
+            std::fs::read_dir(&folder.0).expect("listed").map(|entry| entry.expect("an entry").file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["notes.txt"], "what is not ours stays");
         assert_eq!(leftovers(&folder.0.join("none")).expect("a missing directory holds nothing"), []);
     }
 }
