@@ -8,6 +8,8 @@ mod death;
 mod race;
 #[path = "gateway/supervisor.rs"]
 mod supervisor;
+#[path = "gateway/trouble.rs"]
+mod trouble;
 #[path = "gateway/world.rs"]
 mod world;
 

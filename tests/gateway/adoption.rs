@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::supervisor::{Supervisor, process, role, supervise, wait_for_end};
 use crate::world::{
-    CONTAINER, Echo, PLENTY, Reply, RunDir, bound, bound_for, connect, gateway, knock_as, own_uid, send_over,
+    CONTAINER, Echo, PLENTY, RunDir, ask, bound, bound_for, connect, gateway, names, own_uid,
 };
 
 /// Longer than any of these tests: what ends earlier was ended.
@@ -18,20 +18,6 @@ const LONG: Duration = Duration::from_secs(600);
 
 fn adopt(mount_dir: &Path) -> AdoptedDoor {
     AdoptedDoor::at(mount_dir).expect("a door's folder")
-}
-
-/// Asks for a connection as a process of the container does.
-async fn ask(mount_dir: &Path, target: &str) -> Option<Reply> {
-    let stream = knock_as(CONTAINER, mount_dir).expect("a socket");
-    send_over(stream, &format!("CONNECT {target} HTTP/1.1\r\n\r\n")).await
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).expect("listed");
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
-    names.sort();
-    names
 }
 
 #[tokio::test]

@@ -157,6 +157,21 @@ pub(crate) async fn connect(door: &Door, target: &str) -> Reply {
     send(door, &head).await.expect("an answer")
 }
 
+/// Asks for a connection as a process of the container does.
+pub(crate) async fn ask(mount_dir: &Path, target: &str) -> Option<Reply> {
+    let stream = knock_as(CONTAINER, mount_dir).expect("a socket");
+    send_over(stream, &format!("CONNECT {target} HTTP/1.1\r\n\r\n")).await
+}
+
+/// What is in a folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("listed");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
 /// A server on 127.0.0.1 that gives back what it gets, as long as this value lives.
 pub(crate) struct Echo {
     pub(crate) address: SocketAddr,

@@ -53,6 +53,10 @@ pub(super) async fn serve(mut client: UnixStream, attempt: Arc<Attempt>, mut end
         // Silence, or nobody there any more: there is nobody to answer.
         Ok(Err(_)) | Err(_) => return,
     };
+    // Closed without an answer, as for a door that nobody serves: the attempt is lost, and the site is left alone.
+    if attempt.journal.is_torn() {
+        return;
+    }
     let seq = attempt.next_seq.fetch_add(1, Ordering::Relaxed);
     let entry = blank(seq, &wanted);
     let slot = match attempt.spending.admit(&wanted.host) {
