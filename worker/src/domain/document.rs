@@ -426,4 +426,6 @@ pub enum OutcomeName {
 }
 
 #[cfg(test)]
+pub(crate) mod generated;
+#[cfg(test)]
 mod tests;

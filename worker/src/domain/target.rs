@@ -155,6 +155,19 @@ pub fn apex_of_name(name: &str) -> Option<String> {
     psl::domain_str(name).map(str::to_owned)
 }
 
+/// Whether a connection that was asked for with this host and port is one that the URL needs. Brackets, a final dot
+/// and case make no difference.
+#[must_use]
+pub fn leads_to(url: &str, host: &str, port: u16) -> bool {
+    let plain = |host: &str| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host.trim_end_matches('.').to_ascii_lowercase()
+    };
+    Url::parse(url).is_ok_and(|url| {
+        url.host_str().map(plain) == Some(plain(host)) && url.port_or_known_default() == Some(port)
+    })
+}
+
 /// Suffixes for names that no public list has, though networks and examples have them (RFC 2606, 6761, 6762, 7686, and
 /// what ICANN keeps for private use).
 const SPECIAL_USE: [&str; 9] =

@@ -10,6 +10,7 @@ use super::{Result, Store, StoreError};
 use crate::db::{Columns, Unit};
 use crate::domain::document::{Body, Decision, EgressEntry, Request};
 use crate::domain::scan::{Job, ScanId};
+use crate::domain::target::leads_to;
 use crate::domain::timestamp::Timestamp;
 
 /// An audit row as it is shown. Rows of other programs, and of earlier versions, say less.
@@ -63,7 +64,8 @@ pub(super) struct AuditRow {
     summary: String,
 }
 
-/// The audit of a scan. With a document its ledger counts, and each hop is named by its URL.
+/// The audit of a scan. With a document its ledger counts, and each hop is named by its URL: the ledger saw only host
+/// and port, so a URL that claims a connection to somewhere else names nothing.
 pub(super) fn entries(body: Option<&Body>, egress: &[EgressEntry]) -> Vec<AuditRow> {
     let (egress, requests) = body.map_or((egress, &[][..]), |body| (&body.egress[..], &body.requests[..]));
     egress
@@ -73,6 +75,7 @@ pub(super) fn entries(body: Option<&Body>, egress: &[EgressEntry]) -> Vec<AuditR
             let mut hops: Vec<_> = requests
                 .iter()
                 .filter(|request| request.connection == Some(entry.seq))
+                .filter(|request| leads_to(&request.url, &entry.host, entry.port))
                 .map(|request| row(entry, Some(request), body))
                 .collect();
             if hops.is_empty() {
@@ -168,3 +171,6 @@ fn view(row: &Columns<'_>) -> Result<AuditView> {
         error: summary.error,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,10 @@
 
 use safeurl_protocol::Exchange;
 use safeurl_protocol::ledger::{Decision, Entry};
-use url::Url;
 
 use super::{Fact, Facts};
 use crate::analysis::case::Case;
+use crate::domain::target;
 
 pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
     if let Some(budget) = &case.ledger.exhausted {
@@ -53,15 +53,7 @@ fn contradiction(case: &Case<'_>, exchange: &Exchange) -> Option<String> {
 }
 
 fn leads_to(exchange: &Exchange, entry: &Entry) -> bool {
-    Url::parse(&exchange.url).is_ok_and(|url| {
-        let host = url.host_str().map(plain);
-        host == Some(plain(&entry.host)) && url.port_or_known_default() == Some(entry.port)
-    })
-}
-
-/// A host without brackets, final dot and case.
-fn plain(host: &str) -> String {
-    host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase()
+    target::leads_to(&exchange.url, &entry.host, entry.port)
 }
 
 fn address(entry: &Entry) -> String {
