@@ -428,4 +428,6 @@ pub enum OutcomeName {
 #[cfg(test)]
 pub(crate) mod generated;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -223,6 +223,8 @@ fn first_hop_failure(exchange: &Exchange, watched: Watched<'_>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::document::generated;
+    use proptest::prelude::*;
     use safeurl_protocol::ledger::Entry;
     use safeurl_protocol::{HopError, Timings, Usage};
 
@@ -407,6 +409,30 @@ mod tests {
         assert_eq!(class_of(&ending), Some(FailureClass::Lost));
         let bridge = decide(reported(&report(vec![exchange(Some(200), None)])), ATTEMPT, Watched::Bridge);
         assert!(matches!(bridge, Ending::Report(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_claim_survives_a_dead_gateway_and_none_hides_a_refusal_it_names(
+            mut report in generated::report(),
+            ledger in generated::ledger(),
+        ) {
+            let dead = Ledger { complete: false, ..ledger.clone() };
+            let ending = decide(reported(&report), ATTEMPT, Watched::Gateway(&dead));
+            prop_assert_eq!(class_of(&ending), Some(FailureClass::Lost));
+            // Without any answer the last hop says why; but not that it was let through.
+            for exchange in &mut report.requests {
+                exchange.status = None;
+            }
+            let whole = Ledger { complete: true, ..ledger };
+            for denied in whole.entries.iter().filter(|entry| entry.decision == Decision::Denied) {
+                if let Some(hop) = report.requests.last_mut() {
+                    hop.connection = Some(denied.seq);
+                }
+                let ending = decide(reported(&report), ATTEMPT, Watched::Gateway(&whole));
+                prop_assert_eq!(class_of(&ending), Some(FailureClass::EgressDenied));
+            }
+        }
     }
 
     #[test]

@@ -59,3 +59,6 @@ fn leads_to(exchange: &Exchange, entry: &Entry) -> bool {
 fn address(entry: &Entry) -> String {
     format!("{}:{}", entry.host, entry.port)
 }
+
+#[cfg(test)]
+mod tests;
