@@ -52,6 +52,13 @@ pub enum DbError {
         /// What libSQL says.
         source: libsql::Error,
     },
+    /// The disk failed at the end of a transaction: it is there as a whole or not at all, but which is not known. A
+    /// retry may succeed, and has to look whether the first try did.
+    #[error("the database did not say whether it took the write")]
+    Unanswered {
+        /// What libSQL says.
+        source: libsql::Error,
+    },
     /// Not a database, or a damaged one.
     #[error("the file is not a database or is damaged")]
     Corrupt {
@@ -93,7 +100,7 @@ impl DbError {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Unavailable { .. })
+        matches!(self, Self::Busy { .. } | Self::Unavailable { .. } | Self::Unanswered { .. })
     }
 
     /// The error of opening a file.

@@ -1,5 +1,8 @@
 //! One unit of work on one connection: statements, a transaction, and rows read into values.
 
+#[cfg(test)]
+use std::sync::atomic::Ordering::Relaxed;
+
 use libsql::params::IntoParams;
 use libsql::{Connection, Row, Value};
 
@@ -8,11 +11,18 @@ use super::DbError;
 /// A connection while a unit of work has it.
 pub(crate) struct Unit {
     connection: Connection,
+    /// How many of the next commits are not heard of by who asked for them.
+    #[cfg(test)]
+    pub(crate) deaf: std::sync::atomic::AtomicU32,
 }
 
 impl Unit {
     pub(super) const fn on(connection: Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            #[cfg(test)]
+            deaf: std::sync::atomic::AtomicU32::new(0),
+        }
     }
 
     /// Runs one statement and says how many rows it changed.
@@ -51,7 +61,8 @@ impl Unit {
         Ok(self.query(sql, params, read).await?.into_iter().next())
     }
 
-    /// Runs the work between BEGIN IMMEDIATE and COMMIT.
+    /// Runs the work between BEGIN IMMEDIATE and COMMIT. A COMMIT that fails leaves a doubt: what it wrote to the log
+    /// before the disk failed may be found there by the recovery after a crash.
     pub(super) async fn transaction<T, E, W>(&self, work: W) -> Result<T, E>
     where
         E: From<DbError>,
@@ -60,13 +71,33 @@ impl Unit {
         self.execute("BEGIN IMMEDIATE", ()).await?;
         let done = work(self).await;
         let ended = match done {
-            Ok(value) => self.execute("COMMIT", ()).await.map(|_| value).map_err(E::from),
+            Ok(value) => self.commit().await.map(|()| value).map_err(E::from),
             Err(error) => Err(error),
         };
         if ended.is_err() && !self.connection.is_autocommit() {
             self.execute("ROLLBACK", ()).await?;
         }
         ended
+    }
+
+    async fn commit(&self) -> Result<(), DbError> {
+        let ended = self.connection.execute("COMMIT", ()).await.map(|_| ());
+        #[cfg(test)]
+        let ended = ended.and_then(|()| self.lose_the_answer());
+        match ended {
+            // Still open: SQLite refused to end it, and it is undone.
+            Err(source) if !self.connection.is_autocommit() => Err(source.into()),
+            ended => ended.map_err(|source| DbError::Unanswered { source }),
+        }
+    }
+
+    #[cfg(test)]
+    fn lose_the_answer(&self) -> Result<(), libsql::Error> {
+        const IOERR: std::ffi::c_int = 10;
+        match self.deaf.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => Err(libsql::Error::SqliteFailure(IOERR, "the answer was lost".to_owned())),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Ends a transaction that a panic left open.

@@ -82,6 +82,25 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// The id of one write. It is written with what it writes, so that a write whose answer was lost finds itself when
+/// it is tried again, and nobody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OpId(String);
+
+impl OpId {
+    /// An id that no other write has.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7().to_string())
+    }
+
+    /// The id as it is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Where a job came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -216,17 +235,25 @@ impl Job {
 }
 
 /// The right to work on a job, given by a claim. It is used up by settling; dropping it is harmless, the lease
-/// then runs out by itself.
+/// then runs out by itself. A lease ends by one write, whose id it carries from the beginning: however often that
+/// write is tried, the job moves on once.
 #[derive(Debug, PartialEq)]
 #[must_use = "a lease that is not settled blocks its job until it runs out"]
 pub struct Lease {
     job: Job,
+    op: OpId,
 }
 
 impl Lease {
-    /// Only the store's claim calls this, with the row that it just wrote.
-    pub(crate) const fn granted(job: Job) -> Self {
-        Self { job }
+    /// Only the store calls this, with the row that it just wrote or found written by itself.
+    pub(crate) fn granted(job: Job) -> Self {
+        Self { job, op: OpId::fresh() }
+    }
+
+    /// The id of the write that ends it.
+    #[must_use]
+    pub const fn op(&self) -> &OpId {
+        &self.op
     }
 
     /// The row as of the last edge.

@@ -1,14 +1,16 @@
 //! Taking the next due job.
 
-use libsql::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libsql::{Value, params};
 
 use super::jobs::{job_columns, read_job};
+use super::settle::twice;
 use super::transitions::{Edge, Grant, write_edge};
 use super::{Result, Rows, Store, StoreError, settle};
 use crate::db::Unit;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
-use crate::domain::scan::{Job, Lease, WorkerId};
+use crate::domain::scan::{Job, Lease, OpId, WorkerId};
 use crate::domain::state::{Event, State, step};
 
 /// Who takes a job, for which container.
@@ -76,84 +78,120 @@ pub(super) const RESERVED: &str = concat!(
 impl Store {
     /// Takes the next due job: the users that have one take turns, and of one user's jobs the lowest priority
     /// number comes first, then the oldest. State, lease, container and attempt are written at once. `None` when
-    /// nothing is due. A claim whose answer is not waited for is given back by the next [`Store::renew`].
+    /// nothing is due. A claim whose answer is lost is asked for once more within this call; one whose answer is
+    /// not waited for is given back by the next [`Store::renew`].
     ///
     /// # Errors
     /// The database's.
     pub async fn claim(&self, request: Claim<'_>) -> Result<Option<Lease>> {
         let grant = Grant { worker: request.worker.clone(), container: Some(request.container.to_owned()) };
-        let reserved = request.reserved;
-        let served = Arc::clone(&self.served);
-        let unheard = Arc::clone(&self.unheard);
-        let handed: Option<Handed> = self
-            .db
-            .write(async move |unit| {
-                let next = if reserved {
-                    first(unit, RESERVED, [grant.worker.as_str().into()]).await?
-                } else {
-                    let last = served.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    match first(unit, NEXT_USER, [last.into()]).await? {
-                        Some(job) => Some(job),
-                        None => first(unit, FIRST_USER, []).await?,
-                    }
-                };
-                let Some(job) = next else { return Ok(None) };
-                let claimed = step(State::Queued, Event::Claim)
-                    .map_err(|_| StoreError::Unfit { what: "a queued job cannot be claimed" })?;
-                match write_edge(unit, &job, &claimed, Some(&grant)).await? {
-                    Edge::Held(job) => {
-                        if !reserved {
-                            *served.lock().unwrap_or_else(PoisonError::into_inner) = job.user.clone();
-                        }
-                        Ok(Some(Handed { job: Some(job), unheard }))
-                    }
-                    Edge::Cancelled | Edge::Conflict => Ok::<_, StoreError>(None),
-                }
-            })
-            .await?;
-        Ok(handed.and_then(Handed::take))
+        let op = OpId::fresh();
+        let handed = twice(|| {
+            let (grant, op, reserved) = (grant.clone(), op.clone(), request.reserved);
+            let (served, unheard) = (Arc::clone(&self.served), Arc::clone(&self.unheard));
+            self.db.write(async move |unit| take(unit, &grant, reserved, op, &served, unheard).await)
+        });
+        Ok(handed.await?.and_then(Handed::take))
     }
 }
 
-/// Jobs that were claimed for callers who no longer waited for the answer. Their worker's renewals would keep
-/// them alive for ever without anybody working on them.
-pub(super) type Unheard = Arc<Mutex<Vec<Job>>>;
+/// The next row, within a unit of work. The operation's earlier try is found among the claims that nobody heard of.
+async fn take(
+    unit: &Unit,
+    grant: &Grant,
+    reserved: bool,
+    op: OpId,
+    served: &Mutex<String>,
+    unheard: Unheard,
+) -> Result<Option<Handed>> {
+    let before = lock(&unheard).iter().find(|claimed| claimed.op == op).cloned();
+    if let Some(claimed) = before
+        && stands(unit, &claimed).await?
+    {
+        lock(&unheard).retain(|claimed| claimed.op != op);
+        return Ok(Some(Handed { claimed: Some(claimed), unheard }));
+    }
+    let next = if reserved {
+        first(unit, RESERVED, [grant.worker.as_str().into()]).await?
+    } else {
+        let last = lock(served).clone();
+        match first(unit, NEXT_USER, [last.into()]).await? {
+            Some(job) => Some(job),
+            None => first(unit, FIRST_USER, []).await?,
+        }
+    };
+    let Some(job) = next else { return Ok(None) };
+    let claim = step(State::Queued, Event::Claim)
+        .map_err(|_| StoreError::Unfit { what: "a queued job cannot be claimed" })?;
+    let Edge::Held(job) = write_edge(unit, &job, &claim, Some(grant), &op).await? else { return Ok(None) };
+    if !reserved {
+        lock(served).clone_from(&job.user);
+    }
+    Ok(Some(Handed { claimed: Some(Claimed { job, op }), unheard }))
+}
+
+/// Jobs that were claimed for callers who did not hear of it. Their worker's renewals would keep them alive for ever
+/// without anybody working on them.
+pub(super) type Unheard = Arc<Mutex<Vec<Claimed>>>;
+
+/// A row as a claim left it, and the id of that write.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Claimed {
+    job: Job,
+    op: OpId,
+}
 
 /// A claimed job on its way to the caller. Dropped on the way, it is unheard.
 struct Handed {
-    job: Option<Job>,
+    claimed: Option<Claimed>,
     unheard: Unheard,
 }
 
 impl Handed {
     fn take(mut self) -> Option<Lease> {
-        self.job.take().map(Lease::granted)
+        self.claimed.take().map(|claimed| Lease::granted(claimed.job))
     }
 }
 
 impl Drop for Handed {
     fn drop(&mut self) {
-        if let Some(job) = self.job.take() {
-            self.unheard.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+        if let Some(claimed) = self.claimed.take() {
+            lock(&self.unheard).push(claimed);
         }
     }
 }
 
-/// Gives back, within a unit of work, what nobody heard of. A job that was not claimed after all, because its
-/// commit failed, has another version and is left alone.
-pub(super) async fn release_unheard(unit: &Unit, jobs: &[Job]) -> Result<()> {
-    for job in jobs {
+/// Gives back, within a unit of work, what nobody heard of.
+pub(super) async fn release_unheard(unit: &Unit, unheard: &[Claimed]) -> Result<()> {
+    for claimed in unheard {
+        // The claim may not have been written after all, and another worker's have given the row the same version.
+        if !stands(unit, claimed).await? {
+            continue;
+        }
+        let job = &claimed.job;
         let release = step(State::Fetching, Event::Release)
             .map_err(|_| StoreError::Unfit { what: "a job at work cannot be released" })?;
-        if let Edge::Cancelled = write_edge(unit, job, &release, None).await? {
+        if let Edge::Cancelled = write_edge(unit, job, &release, None, &OpId::fresh()).await? {
             let failure =
                 Failure::new(FailureClass::Cancelled, FailureStage::Claim, "cancelled before it was started");
             let failed = step(State::Fetching, Event::Fail(failure))
                 .map_err(|_| StoreError::Unfit { what: "a job at work cannot fail" })?;
-            settle::write(unit, job, &failed, &Rows::default()).await?;
+            settle::write(unit, job, &failed, &Rows::default(), &OpId::fresh()).await?;
         }
     }
     Ok(())
+}
+
+/// Whether a row is as this very claim left it.
+async fn stands(unit: &Unit, claimed: &Claimed) -> Result<bool> {
+    const STANDS: &str = "SELECT 1 FROM scan_jobs WHERE id = ? AND version = ? AND last_op = ?";
+    let values = params![claimed.job.id.as_str(), claimed.job.version, claimed.op.as_str()];
+    Ok(unit.first(STANDS, values, |row| row.int(0)).await?.is_some())
+}
+
+/// What a panicking holder left is whole: entries are pushed and removed at once.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn first<const N: usize>(unit: &Unit, sql: &str, values: [Value; N]) -> Result<Option<Job>> {

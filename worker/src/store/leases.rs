@@ -1,11 +1,11 @@
 //! Keeping leases, and what is due when.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use libsql::params;
 
-use super::claim::{readable_id, release_unheard, reserved_due, shared_due};
+use super::claim::{lock, readable_id, release_unheard, reserved_due, shared_due};
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
 use crate::db::{Unit, now_ms};
@@ -68,7 +68,7 @@ impl Store {
             .db
             .write(async move |unit| {
                 // Read here and not before: a claim that is still in front of this unit may be dropped too.
-                let released = unheard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let released = lock(&unheard).clone();
                 release_unheard(unit, &released).await?;
                 if unit.execute(HEARTBEAT, [worker.as_str()]).await? == 0 {
                     return Err(StoreError::UnknownWorker { worker });
@@ -87,9 +87,7 @@ impl Store {
             })
             .await?;
         if !released.is_empty() {
-            let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
-            unheard.retain(|job| !released.contains(job));
-            drop(unheard);
+            lock(&self.unheard).retain(|claimed| !released.contains(claimed));
             self.announce_due();
         }
         Ok(held)

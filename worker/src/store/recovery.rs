@@ -7,12 +7,12 @@ use libsql::params;
 use super::claim::readable_id;
 use super::containers::{ContainerRow, container_columns, read_container};
 use super::jobs::{JOB_COLUMNS, find, job_columns, read_job};
-use super::settle::{Rows, write};
+use super::settle::{Rows, twice, write};
 use super::transitions::{Edge, Grant, millis, write_edge};
 use super::{Result, Store, StoreError};
 use crate::db::now_ms;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
-use crate::domain::scan::{DEAD_AFTER, Job, LEASE, Lease, ScanId, WorkerId};
+use crate::domain::scan::{DEAD_AFTER, Job, LEASE, Lease, OpId, ScanId, WorkerId};
 use crate::domain::state::{Event, State, step};
 
 /// A job that nobody works on any more.
@@ -82,23 +82,23 @@ impl Store {
     }
 
     /// Takes an orphan over: a new lease on the same attempt. `None` when its lease lives again or somebody was
-    /// faster.
+    /// faster. A lost answer is asked for once more within this call.
     ///
     /// # Errors
     /// [`StoreError::Unfit`] for a job that nobody can work on; the database's.
     pub async fn take_over(&self, job: &Job, me: &WorkerId) -> Result<Option<Lease>> {
         let taken = step(job.state, Event::TakeOver)
             .map_err(|_| StoreError::Unfit { what: "only a job at work can be taken over" })?;
-        let job = job.clone();
         let grant = Grant { worker: me.clone(), container: None };
-        self.db
-            .write(async move |unit| {
-                Ok(match write_edge(unit, &job, &taken, Some(&grant)).await? {
-                    Edge::Held(job) => Some(Lease::granted(job)),
-                    Edge::Cancelled | Edge::Conflict => None,
-                })
-            })
-            .await
+        let op = OpId::fresh();
+        let taken = twice(|| {
+            let (job, taken, grant, op) = (job.clone(), taken.clone(), grant.clone(), op.clone());
+            self.db.write(async move |unit| write_edge(unit, &job, &taken, Some(&grant), &op).await)
+        });
+        Ok(match taken.await? {
+            Edge::Held(job) | Edge::Before { now: Some(job), .. } => Some(Lease::granted(job)),
+            Edge::Before { now: None, .. } | Edge::Cancelled | Edge::Conflict => None,
+        })
     }
 
     /// Prolongs one lease if the job is still held by this worker as it knows it. `false`: it is lost.
@@ -140,7 +140,9 @@ impl Store {
                     );
                     let refused = step(State::Queued, Event::Refuse(failure))
                         .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
-                    if let Edge::Held(_) = write(unit, &job, &refused, &Rows::default()).await? {
+                    if let Edge::Held(_) =
+                        write(unit, &job, &refused, &Rows::default(), &OpId::fresh()).await?
+                    {
                         ended += 1;
                     }
                 }

@@ -6,7 +6,7 @@ use super::transitions::Edge;
 use super::{Result, Store, StoreError};
 use crate::db::Unit;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
-use crate::domain::scan::{Job, ScanId};
+use crate::domain::scan::{Job, OpId, ScanId};
 use crate::domain::state::{Event, State, step};
 
 /// What became of a wish to cancel.
@@ -120,8 +120,8 @@ async fn replay(unit: &Unit, job: &Job) -> Result<ReplayOutcome> {
     let Ok(replay) = step(job.state, Event::Replay) else {
         return Ok(ReplayOutcome::NotReplayable(job.state));
     };
-    Ok(match write(unit, job, &replay, &Rows::default()).await? {
-        Edge::Held(job) => ReplayOutcome::Replayed { version: job.version },
+    Ok(match write(unit, job, &replay, &Rows::default(), &OpId::fresh()).await? {
+        Edge::Held(Job { version, .. }) | Edge::Before { version, .. } => ReplayOutcome::Replayed { version },
         Edge::Cancelled | Edge::Conflict => ReplayOutcome::Changed,
     })
 }
@@ -135,7 +135,7 @@ async fn cancel(unit: &Unit, job: &Job) -> Result<CancelOutcome> {
                 Failure::new(FailureClass::Cancelled, FailureStage::Claim, "cancelled before it was started");
             let refused = step(job.state, Event::Refuse(failure))
                 .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
-            write(unit, job, &refused, &Rows::default()).await?;
+            write(unit, job, &refused, &Rows::default(), &OpId::fresh()).await?;
             Ok(CancelOutcome::Cancelled)
         }
         State::Fetching | State::Analyzing => {

@@ -4,9 +4,9 @@
 use super::attempts::{self, AttemptRecord};
 use super::transitions::{Edge, write_edge};
 use super::{Result, Store, StoreError, audit, documents, results};
-use crate::db::Unit;
+use crate::db::{DbError, Unit};
 use crate::domain::document::{Body, EgressEntry};
-use crate::domain::scan::{Job, Lease};
+use crate::domain::scan::{Job, Lease, OpId};
 use crate::domain::state::{Event, State, Transition};
 
 /// What is stored with an edge.
@@ -25,7 +25,7 @@ pub struct Rows {
 pub enum Applied {
     /// It holds, with all of its rows.
     Done {
-        /// The row's version now.
+        /// The version that it gave the row.
         version: i64,
     },
     /// An edge to QUEUED was not taken because a person asked to cancel; the row is unchanged and is to end
@@ -51,7 +51,7 @@ pub enum Advanced {
 pub enum Settled {
     /// The edge holds, with all of its rows.
     Done {
-        /// The row's version now.
+        /// The version that it gave the row.
         version: i64,
     },
     /// An edge to QUEUED was not taken because a person asked to cancel; the row is unchanged and is to end
@@ -61,8 +61,10 @@ pub enum Settled {
     Conflict,
 }
 
-/// The database did not answer; the lease is still there and the edge may be tried again. Whether it was
-/// written is not known when the error came from the commit: the second try is then a conflict.
+/// The database did not answer; the lease is still there and the edge may be tried again. Whether it was written is
+/// not known when the error came from the commit ([`DbError::Unanswered`](super::DbError::Unanswered)): the second
+/// try then finds it by the lease's id of the write, and is answered as the first one would have been. Another edge
+/// than the one that was written is a conflict.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the end of {}", .lease.job().attempt_name())]
 pub struct SettleError {
@@ -86,13 +88,15 @@ impl Store {
         let keeps = matches!(transition.event(), Event::Accept);
         let what = "only an accepted report lets its worker keep the lease";
         let edge = if keeps {
-            self.edge(lease.job().clone(), transition, Rows::default()).await
+            self.edge(lease.job().clone(), transition, Rows::default(), lease.op().clone()).await
         } else {
             Err(StoreError::Unfit { what })
         };
         match edge {
-            Ok(Edge::Held(job)) => Ok(Advanced::Held(Lease::granted(job))),
-            Ok(Edge::Cancelled | Edge::Conflict) => Ok(Advanced::Conflict),
+            Ok(Edge::Held(job) | Edge::Before { now: Some(job), .. }) => {
+                Ok(Advanced::Held(Lease::granted(job)))
+            }
+            Ok(Edge::Before { now: None, .. } | Edge::Cancelled | Edge::Conflict) => Ok(Advanced::Conflict),
             Err(error) => Err(SettleError { lease: Box::new(lease), error }),
         }
     }
@@ -107,7 +111,7 @@ impl Store {
         transition: Transition,
         rows: Rows,
     ) -> std::result::Result<Settled, SettleError> {
-        match self.apply(lease.job(), transition, rows).await {
+        match self.end(lease.job(), transition, rows, lease.op().clone()).await {
             Ok(Applied::Done { version }) => Ok(Settled::Done { version }),
             Ok(Applied::Cancelled) => Ok(Settled::Cancelled(lease)),
             Ok(Applied::Conflict) => Ok(Settled::Conflict),
@@ -115,40 +119,63 @@ impl Store {
         }
     }
 
-    /// Writes one edge that leaves nobody with a lease, together with its rows: all of it or nothing.
+    /// Writes one edge that leaves nobody with a lease, together with its rows: all of it or nothing. When the answer
+    /// to the first try is lost, the second one finds out within this call; after an error of that one too, a
+    /// further call may be told of a conflict with the edge that this one wrote.
     ///
     /// # Errors
     /// [`StoreError::Unfit`] for an edge that gives or keeps a lease, and for COMPLETED without a body. The
     /// database's.
     pub async fn apply(&self, job: &Job, transition: Transition, rows: Rows) -> Result<Applied> {
+        let op = OpId::fresh();
+        twice(|| self.end(job, transition.clone(), rows.clone(), op.clone())).await
+    }
+
+    async fn end(&self, job: &Job, transition: Transition, rows: Rows, op: OpId) -> Result<Applied> {
         if matches!(transition.to(), State::Fetching | State::Analyzing) {
             return Err(StoreError::Unfit { what: "it gives or keeps a lease" });
         }
-        Ok(match self.edge(job.clone(), transition, rows).await? {
-            Edge::Held(job) => Applied::Done { version: job.version },
+        Ok(match self.edge(job.clone(), transition, rows, op).await? {
+            Edge::Held(Job { version, .. }) | Edge::Before { version, .. } => Applied::Done { version },
             Edge::Cancelled => Applied::Cancelled,
             Edge::Conflict => Applied::Conflict,
         })
     }
 
-    async fn edge(&self, job: Job, transition: Transition, rows: Rows) -> Result<Edge> {
+    async fn edge(&self, job: Job, transition: Transition, rows: Rows, op: OpId) -> Result<Edge> {
         let to_queue = transition.to() == State::Queued;
-        let edge = self.db.write(async move |unit| write(unit, &job, &transition, &rows).await).await?;
-        if to_queue && matches!(edge, Edge::Held(_)) {
+        let edge = self.db.write(async move |unit| write(unit, &job, &transition, &rows, &op).await).await?;
+        if to_queue && matches!(edge, Edge::Held(_) | Edge::Before { .. }) {
             self.announce_due();
         }
         Ok(edge)
     }
 }
 
+/// Tries again, once, what ended without saying whether it was written; trying waits for no condition to change,
+/// and what else goes wrong is the caller's to wait out.
+pub(super) async fn twice<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
+    match attempt().await {
+        Err(StoreError::Db(DbError::Unanswered { .. })) => attempt().await,
+        answered => answered,
+    }
+}
+
 /// One edge with its rows, within a unit of work.
-pub(super) async fn write(unit: &Unit, job: &Job, transition: &Transition, rows: &Rows) -> Result<Edge> {
+pub(super) async fn write(
+    unit: &Unit,
+    job: &Job,
+    transition: &Transition,
+    rows: &Rows,
+    op: &OpId,
+) -> Result<Edge> {
     if transition.to() == State::Completed && rows.body.is_none() {
         return Err(StoreError::Unfit { what: "a completed scan has a document" });
     }
-    let after = match write_edge(unit, job, transition, None).await? {
+    let after = match write_edge(unit, job, transition, None, op).await? {
         Edge::Held(after) => after,
-        refused @ (Edge::Cancelled | Edge::Conflict) => return Ok(refused),
+        // Its rows are there, or it is not: they share a transaction.
+        other @ (Edge::Before { .. } | Edge::Cancelled | Edge::Conflict) => return Ok(other),
     };
     if let Some(attempt) = &rows.attempt {
         attempts::insert(unit, &after, attempt, transition.event()).await?;

@@ -1,5 +1,6 @@
 //! Tests of the store against real database files.
 
+mod answers;
 mod claims;
 mod containers;
 mod documents;

@@ -4,14 +4,13 @@
 //! nothing is written and the caller stops.
 
 use libsql::{Value, params};
-use uuid::Uuid;
 
 use super::jobs::{find, job_columns, read_job};
 use super::{Result, Store, StoreError};
 use crate::db::{Columns, Unit, now_ms};
 use crate::domain::document::TransitionView;
 use crate::domain::failure::Failure;
-use crate::domain::scan::{Job, LEASE, ScanId, WorkerId};
+use crate::domain::scan::{Job, LEASE, OpId, ScanId, WorkerId};
 use crate::domain::state::{Event, State, Transition};
 use crate::domain::timestamp::Timestamp;
 
@@ -25,10 +24,16 @@ pub(super) struct Grant {
 
 /// What became of an edge.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one per edge, moved at once")]
 pub(super) enum Edge {
     /// It holds; the row as it is now.
     Held(Job),
+    /// It was written by an earlier try of the same operation, whose answer was lost. Nothing was written again.
+    Before {
+        /// The version that it gave the row.
+        version: i64,
+        /// The row, if nobody has moved it on since.
+        now: Option<Job>,
+    },
     /// It must not be taken because a person asked to cancel. Nothing was written.
     Cancelled,
     /// Somebody else changed the row. Nothing was written.
@@ -71,26 +76,26 @@ const FINISHED: &str = concat!("finished_ms = ", now_ms!());
 const DUE_NOW: &str = "ready = 1, run_at = NULL";
 
 /// Writes one edge and its record. The UPDATE is the first statement, so that nothing else of the unit can be
-/// there without it.
+/// there without it. Tried again with the same `op`, it finds itself.
 pub(super) async fn write_edge(
     unit: &Unit,
     job: &Job,
     transition: &Transition,
     grant: Option<&Grant>,
+    op: &OpId,
 ) -> Result<Edge> {
-    let op = Uuid::now_v7().to_string();
-    let Assignments { sql, mut values } = update(transition, grant, &op)?;
+    let Assignments { sql, mut values } = update(transition, grant, op)?;
     values.extend([job.id.as_str().into(), job.version.into(), Value::from(transition.from().as_str())]);
     let Some(after) = unit.first(&sql, values, read_job).await? else {
-        return refused(unit, job, transition).await;
+        return refused(unit, job, transition, op).await;
     };
     let worker = grant.map(|grant| &grant.worker).or(job.lease_owner.as_ref());
-    record(unit, &after, transition, worker, &op).await?;
+    record(unit, &after, transition, worker, op).await?;
     Ok(Edge::Held(after))
 }
 
 /// The UPDATE of an edge, but for the values of id, version and state at its end.
-fn update(transition: &Transition, grant: Option<&Grant>, op: &str) -> Result<Assignments> {
+fn update(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<Assignments> {
     let Assignments { sql: columns, values } = assignments(transition, grant, op)?;
     let guard = match transition.event() {
         Event::TakeOver => concat!(" AND (lease_until IS NULL OR lease_until < ", now_ms!(), ")"),
@@ -107,13 +112,13 @@ fn update(transition: &Transition, grant: Option<&Grant>, op: &str) -> Result<As
 /// The statement of an edge, for the test of its plan.
 #[cfg(test)]
 pub(super) fn statement(transition: &Transition, grant: Option<&Grant>) -> String {
-    update(transition, grant, "op").expect("a fitting grant").sql
+    update(transition, grant, &OpId::fresh()).expect("a fitting grant").sql
 }
 
 /// What each event writes besides state and version.
-fn assignments(transition: &Transition, grant: Option<&Grant>, op: &str) -> Result<Assignments> {
+fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<Assignments> {
     const HEAD: &str = "state = ?, version = version + 1, updated_at = unixepoch(), last_op = ?";
-    let head = vec![transition.to().as_str().into(), op.into()];
+    let head = vec![transition.to().as_str().into(), op.as_str().into()];
     let mut row = Assignments { sql: HEAD.to_owned(), values: head };
     let lease = |row: &mut Assignments| {
         let grant = grant.ok_or(StoreError::Unfit { what: "nobody is named who gets the lease" })?;
@@ -182,13 +187,27 @@ fn assignments(transition: &Transition, grant: Option<&Grant>, op: &str) -> Resu
 const LEASED_STILL: &str =
     concat!("lease_until = CASE WHEN lease_owner IS NULL THEN NULL ELSE ", now_ms!(), " + ? END");
 
+/// The edge that an operation wrote; a job has few, found by the index of its edges.
+pub(super) const WRITTEN: &str = "SELECT version FROM transitions INDEXED BY transitions_job
+    WHERE job_id = ? AND version = ? AND op = ? AND to_state = ? AND reason = ?";
+
 /// Why no row was changed.
-async fn refused(unit: &Unit, job: &Job, transition: &Transition) -> Result<Edge> {
-    if !transition.yields_to_cancel() {
-        return Ok(Edge::Conflict);
+async fn refused(unit: &Unit, job: &Job, transition: &Transition, op: &OpId) -> Result<Edge> {
+    let now = find(unit, &job.id).await?;
+    // Not the row's last_op: an edge to QUEUED may have been claimed again before it is tried a second time.
+    let version = job.version + 1;
+    let (to, reason) = (transition.to().as_str(), reason(transition.event()));
+    let written = params![job.id.as_str(), version, op.as_str(), to, reason];
+    if unit.first(WRITTEN, written, |row| row.int(0)).await?.is_some() {
+        return Ok(Edge::Before { version, now: now.filter(|now| now.version == version) });
     }
-    Ok(match find(unit, &job.id).await? {
-        Some(now) if now.version == job.version && now.state == transition.from() && now.cancel_requested => {
+    Ok(match now {
+        Some(now)
+            if transition.yields_to_cancel()
+                && now.version == job.version
+                && now.state == transition.from()
+                && now.cancel_requested =>
+        {
             Edge::Cancelled
         }
         _ => Edge::Conflict,
@@ -200,7 +219,7 @@ async fn record(
     after: &Job,
     transition: &Transition,
     worker: Option<&WorkerId>,
-    op: &str,
+    op: &OpId,
 ) -> Result<()> {
     const RECORD: &str = concat!(
         "INSERT INTO transitions (job_id, version, from_state, to_state, at_ms, attempt, worker, reason, op)
@@ -216,7 +235,7 @@ async fn record(
         after.attempt,
         worker.map(WorkerId::as_str),
         reason(transition.event()),
-        op,
+        op.as_str(),
     ];
     unit.execute(RECORD, values).await?;
     Ok(())

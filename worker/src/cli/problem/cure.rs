@@ -61,7 +61,9 @@ fn of_db(error: &DbError) -> Option<&'static str> {
             Some("let this user write to the file and its folder; --database names another")
         }
         DbError::Busy { .. } => Some("another program keeps it locked; end that one, or try again later"),
-        DbError::Unavailable { .. } => Some("look whether the disk is full or failing, and try again"),
+        DbError::Unavailable { .. } | DbError::Unanswered { .. } => {
+            Some("look whether the disk is full or failing, and try again")
+        }
         DbError::Corrupt { .. } => Some("bring back a copy of the file, or name another by --database"),
         DbError::Rejected { .. } | DbError::Column { .. } | DbError::Ended => None,
         DbError::Statement { .. } => Some("`safeurl db status` says whose tables these are"),
