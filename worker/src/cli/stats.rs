@@ -250,6 +250,7 @@ mod tests {
             },
             started: ago(60_000),
             heartbeat: ago(heard),
+            done: 3,
         };
         let stats = Stats {
             now,

@@ -60,7 +60,7 @@ pub(super) const REMNANTS: &str = concat!(
     ", NOT EXISTS (SELECT 1 FROM workers WHERE id = c.worker AND heartbeat_ms >= ",
     now_ms!(),
     " - ?2), EXISTS (
-       SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_leased
+       SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_bound
        WHERE state IN ('FETCHING', 'ANALYZING') AND scan_jobs.container_id IN (c.container_id, c.name))
      FROM containers AS c WHERE c.engine_id = ?1 ORDER BY c.created_ms"
 );

@@ -57,11 +57,14 @@ impl Store {
     /// Prolongs all leases of a worker and writes its heartbeat. A job that the worker holds and that is not in
     /// the answer is lost. One in the answer that it does not hold any more is to be released by it: as long as
     /// the worker lives, its leases do not run out. Claims whose answer nobody waited for are released here.
+    /// `done` is how many attempts the worker has ended so far, for those who list the workers.
     ///
     /// # Errors
     /// [`StoreError::UnknownWorker`] for one that is not registered; the database's.
-    pub async fn renew(&self, worker: &WorkerId) -> Result<Vec<Held>> {
-        const HEARTBEAT: &str = concat!("UPDATE workers SET heartbeat_ms = ", now_ms!(), " WHERE id = ?");
+    pub async fn renew(&self, worker: &WorkerId, done: u64) -> Result<Vec<Held>> {
+        const HEARTBEAT: &str =
+            concat!("UPDATE workers SET heartbeat_ms = ", now_ms!(), ", done = ? WHERE id = ?");
+        let done = i64::try_from(done).unwrap_or(i64::MAX);
         let worker = worker.clone();
         let unheard = Arc::clone(&self.unheard);
         let (held, released) = self
@@ -70,7 +73,7 @@ impl Store {
                 // Read here and not before: a claim that is still in front of this unit may be dropped too.
                 let released = lock(&unheard).clone();
                 release_unheard(unit, &released).await?;
-                if unit.execute(HEARTBEAT, [worker.as_str()]).await? == 0 {
+                if unit.execute(HEARTBEAT, params![done, worker.as_str()]).await? == 0 {
                     return Err(StoreError::UnknownWorker { worker });
                 }
                 let held = unit.query(RENEW, params![millis(LEASE), worker.as_str()], |row| {

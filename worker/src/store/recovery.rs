@@ -101,7 +101,10 @@ impl Store {
         })
     }
 
-    /// Prolongs one lease if the job is still held by this worker as it knows it. `false`: it is lost.
+    /// Prolongs one lease if the job is still held by this worker as it knows it. `false`: it is lost. A lease that
+    /// ran out and was taken by nobody is held again: what its holder may do hangs on the row's version alone, and
+    /// the edge that takes a job from it would have raised that. Whoever is about to take it over is a conflict
+    /// later, as if the lease had never run out.
     ///
     /// # Errors
     /// The database's.

@@ -7,9 +7,10 @@ use super::{Result, Store, StoreError};
 use crate::db::{DbError, Unit};
 
 /// The migrations in order; the schema's number is how many were run.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/0001_safeurl_tables.sql"),
     include_str!("../../../migrations/0002_worker.sql"),
+    include_str!("../../../migrations/0003_recovery.sql"),
 ];
 
 /// The newest schema that this program knows.

@@ -6,6 +6,7 @@ mod containers;
 mod documents;
 mod edges;
 mod existing;
+mod gauges;
 mod listing;
 mod plans;
 mod recovery;

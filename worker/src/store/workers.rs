@@ -33,10 +33,21 @@ pub struct WorkerView {
     pub started: Timestamp,
     /// When it was last heard of.
     pub heartbeat: Timestamp,
+    /// Attempts that it has ended, as of its last renewal.
+    pub done: u64,
 }
 
-/// Rows of workers silent for this long go when the next one introduces itself, unless containers name them.
+/// Rows of workers silent for this long go when the next one introduces itself, unless containers or jobs at work name
+/// them: the row says which engine these are on.
 const FORGET_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
+
+pub(super) const FORGET: &str = concat!(
+    "DELETE FROM workers WHERE heartbeat_ms < ",
+    now_ms!(),
+    " - ? AND NOT EXISTS (SELECT 1 FROM containers WHERE containers.worker = workers.id)
+      AND NOT EXISTS (SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_leased
+        WHERE state IN ('FETCHING', 'ANALYZING') AND lease_owner = workers.id)"
+);
 
 impl Store {
     /// Introduces a worker, with its first heartbeat.
@@ -44,11 +55,6 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn register(&self, worker: &WorkerRow) -> Result<()> {
-        const FORGET: &str = concat!(
-            "DELETE FROM workers WHERE heartbeat_ms < ",
-            now_ms!(),
-            " - ? AND NOT EXISTS (SELECT 1 FROM containers WHERE containers.worker = workers.id)"
-        );
         const REGISTER: &str = concat!(
             "INSERT OR REPLACE INTO workers (id, host, pid, version, engine_id, slots, started_ms, heartbeat_ms)
              VALUES (?, ?, ?, ?, ?, ?, ",
@@ -88,8 +94,8 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn workers(&self) -> Result<Vec<WorkerView>> {
-        const ALL: &str = "SELECT id, host, pid, version, engine_id, slots, started_ms, heartbeat_ms
-            FROM workers ORDER BY started_ms DESC, id DESC";
+        const ALL: &str = "SELECT id, host, pid, version, engine_id, slots, started_ms, heartbeat_ms,
+            done FROM workers ORDER BY started_ms DESC, id DESC";
         self.db
             .read(async |unit| {
                 unit.query(ALL, (), |row| {
@@ -104,6 +110,7 @@ impl Store {
                         },
                         started: Timestamp::from_millis(row.int(6)?),
                         heartbeat: Timestamp::from_millis(row.int(7)?),
+                        done: u64::try_from(row.int(8)?).unwrap_or_default(),
                     })
                 })
                 .await

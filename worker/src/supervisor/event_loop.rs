@@ -60,6 +60,8 @@ pub(super) struct Loop<S: Sandbox> {
     /// Jobs that came back from the last renewal and belong to no attempt.
     unknown: HashSet<ScanId>,
     next_number: u64,
+    /// Attempts that had a job and are over, for the worker's row.
+    attempts_ended: u64,
     renewing: bool,
     looking: bool,
     sweeping: bool,
@@ -85,6 +87,7 @@ impl<S: Sandbox> Loop<S> {
             under_way: HashMap::new(),
             unknown: HashSet::new(),
             next_number: 1,
+            attempts_ended: 0,
             renewing: false,
             looking: false,
             sweeping: false,
@@ -204,6 +207,7 @@ impl<S: Sandbox> Loop<S> {
             }
         };
         self.under_way.remove(&number);
+        self.attempts_ended += u64::from(summary.claimed);
         let _ = self.slots.on(Signal::Over { claimed: summary.claimed });
         match summary.trouble {
             Some(trouble) => self.troubled(trouble),
@@ -251,12 +255,13 @@ impl<S: Sandbox> Loop<S> {
     fn renew(&mut self) {
         self.renewing = true;
         let asked_for = self.under_way.iter().filter(|(_, a)| a.job.is_some()).map(|(n, _)| *n).collect();
+        let ended = self.attempts_ended;
         let shared = Arc::clone(&self.shared);
         self.chores.spawn(async move {
-            let mut held = shared.store.renew(&shared.worker).await;
+            let mut held = shared.store.renew(&shared.worker, ended).await;
             // A worker that was stopped for a day is forgotten; it says again who it is.
             if matches!(held, Err(StoreError::UnknownWorker { .. })) && shared.register().await.is_ok() {
-                held = shared.store.renew(&shared.worker).await;
+                held = shared.store.renew(&shared.worker, ended).await;
             }
             Done::Renewed { asked_for, held }
         });

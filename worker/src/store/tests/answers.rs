@@ -188,7 +188,7 @@ async fn edges_without_a_lease_find_out_within_the_call() {
     let lease = store.take(&worker).await.expect("the job");
     assert_eq!((lease.job().version, lease.job().attempt), (5, 2), "claimed once");
     assert_eq!(edges(&store, &id).await, ["2 claimed", "3 taken over", "4 lost: lost", "5 claimed"]);
-    assert_eq!(store.renew(&worker).await.expect("an answer").len(), 1, "nothing is given back");
+    assert_eq!(store.renew(&worker, 0).await.expect("an answer").len(), 1, "nothing is given back");
 }
 
 #[tokio::test]
@@ -202,8 +202,8 @@ async fn a_claim_that_is_never_answered_goes_back_to_the_queue() {
     assert!(matches!(error, StoreError::Db(DbError::Unanswered { .. })), "{error:?}");
     // The answer of the renewal that gives it back is lost too, and the next one finds nothing to give back.
     store.lose_answers(1).await;
-    store.renew(&worker).await.expect_err("no answer came");
-    assert_eq!(store.renew(&worker).await.expect("an answer"), []);
+    store.renew(&worker, 0).await.expect_err("no answer came");
+    assert_eq!(store.renew(&worker, 0).await.expect("an answer"), []);
     let job = store.job(&id).await.expect("an answer").expect("the job");
     assert_eq!((job.state, job.version, job.counted_attempts()), (State::Queued, 3, 0));
 }
@@ -218,7 +218,7 @@ async fn a_claim_that_was_not_written_does_not_give_back_what_another_worker_cla
     store.claim(claim).await.expect_err("the commit is refused");
     refuse_commits(&store, false).await;
     let lease = store.take(&other).await.expect("it is still queued");
-    assert_eq!(store.renew(&mine).await.expect("an answer"), []);
+    assert_eq!(store.renew(&mine, 0).await.expect("an answer"), []);
     // The same version and state as the claim that was not written: only the id of the write tells them apart.
     assert_eq!(store.job(&id).await.expect("an answer").as_ref(), Some(lease.job()));
 }

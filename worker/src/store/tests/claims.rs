@@ -213,9 +213,9 @@ async fn a_claim_whose_caller_stopped_waiting_goes_back_to_the_queue() {
     }
     go.send(()).expect("the writer waits");
     assert!(standing.await.expect("the task").expect("an answer"));
-    assert_eq!(store.renew(&worker).await.expect("an answer"), [], "nobody works on it");
+    assert_eq!(store.renew(&worker, 0).await.expect("an answer"), [], "nobody works on it");
     let job = store.job(&id).await.expect("an answer").expect("the job");
     assert_eq!((job.state, job.version, job.attempt, job.counted_attempts()), (State::Queued, 3, 1, 0));
     assert!(store.take(&worker).await.is_some(), "and it is due again");
-    assert_eq!(store.renew(&worker).await.expect("an answer").len(), 1);
+    assert_eq!(store.renew(&worker, 0).await.expect("an answer").len(), 1);
 }

@@ -7,7 +7,7 @@ use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge, fresh};
 use crate::store::{ContainerRow, Obligation, Rows, Store};
 
-fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
+pub(super) fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
     Obligation {
         name: name.to_owned(),
         engine_id: engine.to_owned(),

@@ -223,7 +223,7 @@ async fn a_job_at_work_that_is_to_be_cancelled_never_goes_back_to_the_queue() {
     ] {
         let (id, worker, lease) = fetching(&store).await;
         assert_eq!(store.request_cancel(&id).await.expect("an answer"), CancelOutcome::Requested);
-        let held = store.renew(&worker).await.expect("an answer");
+        let held = store.renew(&worker, 0).await.expect("an answer");
         assert_eq!(
             held.iter().map(|held| (&held.id, held.cancel_requested)).collect::<Vec<_>>(),
             [(&id, true)]

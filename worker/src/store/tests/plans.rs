@@ -7,7 +7,10 @@ use crate::domain::state::{Event, State, Transition};
 use crate::store::listing::{self, WITH_PREFIX};
 use crate::store::testing::{edge, failure, taken_over};
 use crate::store::transitions::{Grant, statement};
-use crate::store::{Page, Search, Store, audit, claim, containers, jobs, leases, recovery, stats};
+use crate::store::{
+    Page, Search, Store, audit, claim, containers, gauges, jobs, leases, recovery, stats, transitions,
+    workers,
+};
 
 /// Rows as an installation that was busy for long has them: mostly finished, many queued, few at work.
 const MANY: &str = "
@@ -81,12 +84,29 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
                 leases::NEXT_DELAYED,
                 "SEARCH scan_jobs USING COVERING INDEX scan_jobs_delayed (run_at>?)",
             ),
-            ("promotion", leases::PROMOTE, "SEARCH scan_jobs USING INDEX scan_jobs_delayed (run_at<?)"),
+            (
+                "promotion",
+                leases::PROMOTE,
+                "SEARCH scan_jobs USING COVERING INDEX scan_jobs_delayed (run_at<?)",
+            ),
             (
                 "orphans",
                 recovery::ORPHANS,
                 "SCAN scan_jobs USING INDEX scan_jobs_leased; \
-                 SEARCH owner USING INDEX sqlite_autoindex_workers_1 (id=?) LEFT-JOIN",
+                 SEARCH owner USING INDEX sqlite_autoindex_workers_1 (id=?) LEFT-JOIN; \
+                 SEARCH c USING INDEX containers_container (container_id=?) LEFT-JOIN",
+            ),
+            ("oldest due", gauges::OLDEST_DUE, "SCAN scan_jobs USING INDEX scan_jobs_oldest_due"),
+            ("kinds of jobs", gauges::COUNTED, "SCAN job_counts"),
+            (
+                "containers of an engine",
+                gauges::CONTAINERS,
+                "SEARCH containers USING COVERING INDEX sqlite_autoindex_containers_2 (engine_id=?)",
+            ),
+            (
+                "an edge by its operation",
+                transitions::WRITTEN,
+                "SEARCH transitions USING INDEX transitions_job (job_id=? AND version=?)",
             ),
             ("listing", jobs::LIST, "SCAN scan_jobs USING INDEX scan_jobs_recent; LIST SUBQUERY"),
         ] {
@@ -96,7 +116,12 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
         }
         for (name, sql, index) in [
             ("abandoned", recovery::ABANDONED, "scan_jobs_reserved"),
-            ("reaping", containers::REMNANTS, "scan_jobs_leased"),
+            (
+                "reaping",
+                containers::REMNANTS,
+                "SEARCH scan_jobs USING INDEX scan_jobs_bound (container_id=?)",
+            ),
+            ("forgetting", workers::FORGET, "SEARCH scan_jobs USING INDEX scan_jobs_leased (lease_owner=?)"),
             ("counts", jobs::COUNTS, "COVERING INDEX"),
             ("states since", stats::STATES, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),
             ("slowest", stats::SLOWEST, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::containers::obligation;
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{DEAD_AFTER, LEASE, WorkerId};
 use crate::domain::state::{Event, State};
@@ -20,7 +21,7 @@ async fn a_renewal_prolongs_every_lease_of_the_worker_and_no_others() {
     store.age(&me, LEASE * 2).await;
     store.age(&other, LEASE * 2).await;
     let mut held: Vec<_> =
-        store.renew(&me).await.expect("an answer").into_iter().map(|held| held.id).collect();
+        store.renew(&me, 0).await.expect("an answer").into_iter().map(|held| held.id).collect();
     held.sort();
     let mut expected: Vec<_> = mine.iter().map(|lease| lease.job().id.clone()).collect();
     expected.sort();
@@ -42,7 +43,7 @@ async fn a_job_is_an_orphan_only_when_its_lease_is_over_and_its_worker_dead() {
     assert_eq!(orphans().await, 0);
     store.run("UPDATE scan_jobs SET lease_until = lease_until - 7000").await;
     assert_eq!(orphans().await, 0, "a living worker renews");
-    store.renew(&me).await.expect("an answer");
+    store.renew(&me, 0).await.expect("an answer");
     let silent = DEAD_AFTER.as_millis() + 1000;
     store.run(&format!("UPDATE workers SET heartbeat_ms = heartbeat_ms - {silent}")).await;
     assert_eq!(orphans().await, 0, "the lease still holds");
@@ -70,9 +71,94 @@ async fn a_take_over_needs_the_version_and_a_lease_that_is_over() {
     let late = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
     let applied = store.apply(lease.job(), late, Rows::default()).await.expect("an answer");
     assert_eq!(applied, Applied::Conflict, "the old holder writes nothing");
-    assert_eq!(store.renew(&old).await.expect("an answer"), [], "and learns that it lost the job");
+    assert_eq!(store.renew(&old, 0).await.expect("an answer"), [], "and learns that it lost the job");
     let edges = store.transitions(&job.id).await.expect("edges");
     assert_eq!(edges.last().map(|edge| edge.reason.as_str()), Some("taken over"));
+}
+
+#[tokio::test]
+async fn the_engine_of_an_orphan_is_its_containers_even_when_the_worker_is_unknown() {
+    let (_folder, store) = fresh().await;
+    let gone = store.worker().await;
+    store.oblige(obligation("waiting", "its engine", &gone)).await.expect("a user id");
+    store.container_created("waiting", "box").await.expect("an answer");
+    store.one("https://example.com/").await;
+    let lease = store.take(&gone).await.expect("the job");
+    store.age(&gone, LEASE * 2).await;
+    store.retire(&gone).await.expect("an answer");
+    let orphan = store.orphans(LONG).await.expect("orphans").remove(0);
+    assert_eq!(&orphan.job, lease.job());
+    assert_eq!(orphan.engine_id.as_deref(), Some("its engine"));
+    let container = orphan.container.expect("it is written down");
+    assert_eq!((container.obligation.name.as_str(), container.uid), ("waiting", 60600));
+    assert_eq!(container.obligation.worker, gone);
+    store.container_gone("waiting").await.expect("an answer");
+    let orphan = store.orphans(LONG).await.expect("orphans").remove(0);
+    assert_eq!((orphan.container, orphan.engine_id), (None, None), "nobody knows it any more");
+}
+
+#[tokio::test]
+async fn a_worker_that_a_job_or_a_container_names_is_not_forgotten() {
+    let (_folder, store) = fresh().await;
+    let [holder, maker, nobody] = [store.worker().await, store.worker().await, store.worker().await];
+    store.one("https://example.com/").await;
+    let lease = store.take(&holder).await.expect("the job");
+    store.oblige(obligation("left", "engine", &maker)).await.expect("a user id");
+    for worker in [&holder, &maker, &nobody] {
+        store.age(worker, Duration::from_secs(25 * 60 * 60)).await;
+    }
+    let ids = async || {
+        let new = store.worker().await;
+        let all = store.workers().await.expect("workers").into_iter().map(|worker| worker.row.id);
+        let mut ids: Vec<_> = all.filter(|id| *id != new).collect();
+        store.retire(&new).await.expect("an answer");
+        ids.sort_by_key(ToString::to_string);
+        ids
+    };
+    assert_eq!(ids().await, [holder.clone(), maker]);
+    store.container_gone("left").await.expect("an answer");
+    assert_eq!(ids().await, std::slice::from_ref(&holder));
+    let orphan = store.orphans(LONG).await.expect("orphans").remove(0);
+    assert_eq!(orphan.engine_id.as_deref(), Some("engine"), "the row says where the job is");
+    let end = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
+    store.settle(lease, end, Rows::default()).await.expect("an answer");
+    assert_eq!(ids().await, []);
+}
+
+#[tokio::test]
+async fn a_lease_that_lives_again_is_neither_an_orphan_nor_taken_over() {
+    let (_folder, store) = fresh().await;
+    let (stopped, other) = (store.worker().await, store.worker().await);
+    store.one("https://example.com/").await;
+    let lease = store.take(&stopped).await.expect("the job");
+    store.age(&stopped, LEASE * 2).await;
+    let orphan = store.orphans(LONG).await.expect("orphans").remove(0).job;
+    assert_eq!(store.renew(&stopped, 0).await.expect("an answer").len(), 1, "it was continued in time");
+    assert_eq!(store.orphans(LONG).await.expect("orphans"), []);
+    assert_eq!(store.take_over(&orphan, &other).await.expect("an answer"), None);
+    assert!(store.confirm(lease.job(), &stopped).await.expect("an answer"));
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_confirmed_until_somebody_took_it() {
+    let (_folder, store) = fresh().await;
+    let (slow, other) = (store.worker().await, store.worker().await);
+    store.one("https://example.com/").await;
+    let lease = store.take(&slow).await.expect("the job");
+    store.age(&slow, LEASE * 2).await;
+    let orphan = store.orphans(LONG).await.expect("orphans").remove(0).job;
+    assert!(!store.confirm(lease.job(), &other).await.expect("an answer"), "another worker's");
+    assert!(store.confirm(lease.job(), &slow).await.expect("an answer"), "nobody wrote the row since");
+    assert_eq!(store.job(&orphan.id).await.expect("an answer").as_ref(), Some(lease.job()), "it is no edge");
+    assert_eq!(store.take_over(&orphan, &other).await.expect("an answer"), None, "it holds again");
+    store.age(&slow, LEASE * 2).await;
+    let taken = store.take_over(&orphan, &other).await.expect("an answer").expect("a lease");
+    assert!(!store.confirm(lease.job(), &slow).await.expect("an answer"), "taken");
+    assert!(store.confirm(taken.job(), &other).await.expect("an answer"));
+    let end = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
+    let done = taken.job().clone();
+    store.settle(taken, end, Rows::default()).await.expect("an answer");
+    assert!(!store.confirm(&done, &other).await.expect("an answer"), "ended");
 }
 
 #[tokio::test]
@@ -108,9 +194,11 @@ async fn workers_are_listed_and_old_ones_forgotten() {
     assert_eq!(workers.iter().map(|worker| &worker.row.id).collect::<Vec<_>>(), [&new]);
     assert_eq!((workers[0].row.slots, workers[0].row.host.as_str()), (2, "host"));
     assert_eq!(workers[0].started, workers[0].heartbeat);
+    store.renew(&new, 7).await.expect("an answer");
+    assert_eq!((workers[0].done, store.workers().await.expect("workers")[0].done), (0, 7));
     store.retire(&new).await.expect("an answer");
     for gone in [old, new] {
-        let renewed = store.renew(&gone).await;
+        let renewed = store.renew(&gone, 0).await;
         assert!(matches!(renewed, Err(StoreError::UnknownWorker { .. })), "a dead worker must learn of it");
     }
     assert_eq!(store.workers().await.expect("workers"), []);
