@@ -7,7 +7,7 @@ mod location;
 mod thread;
 mod unit;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use libsql::{Builder, Connection, OpenFlags};
 pub use error::DbError;
 pub(crate) use unit::{Columns, Unit};
 
-use location::Location;
+use location::{Location, OpenFile};
 use thread::ConnectionThreads;
 
 /// Milliseconds since the epoch by the database's clock, as an SQL expression. Leases, heartbeats and due times
@@ -62,7 +62,7 @@ pub enum OpenMode {
 /// An open database. Clones share the connections; with the last one they are closed.
 #[derive(Clone)]
 pub(crate) struct Db {
-    path: Arc<PathBuf>,
+    file: Arc<OpenFile>,
     writer: ConnectionThreads,
     readers: ConnectionThreads,
 }
@@ -83,13 +83,13 @@ impl Db {
         Ok(Self {
             writer: ConnectionThreads::start("safeurl-db-write", vec![writer])?,
             readers: ConnectionThreads::start("safeurl-db-read", readers)?,
-            path: Arc::new(path),
+            file: Arc::new(OpenFile::at(path)?),
         })
     }
 
     /// The database's file.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Runs a unit of work that only reads, without a transaction around it.
@@ -99,7 +99,12 @@ impl Db {
         E: From<DbError> + Send + 'static,
         W: AsyncFnOnce(&Unit) -> Result<T, E> + Send + 'static,
     {
-        self.readers.run(work).await
+        let file = Arc::clone(&self.file);
+        let look = async move |unit: &Unit| {
+            file.check()?;
+            work(unit).await
+        };
+        self.readers.run(look).await
     }
 
     /// Runs a unit of work in one transaction that has the write lock from the start: what it reads first
@@ -110,7 +115,12 @@ impl Db {
         E: From<DbError> + Send + 'static,
         W: AsyncFnOnce(&Unit) -> Result<T, E> + Send + 'static,
     {
-        self.writer.run(async move |unit: &Unit| unit.transaction(work).await).await
+        let file = Arc::clone(&self.file);
+        let change = async move |unit: &Unit| {
+            file.check()?;
+            unit.transaction(work).await
+        };
+        self.writer.run(change).await
     }
 
     /// Makes the file keep a write-ahead log, so that readers and the writer do not wait for each other. Lasts.

@@ -59,6 +59,13 @@ pub enum DbError {
         /// What libSQL says.
         source: libsql::Error,
     },
+    /// Its file was removed, moved or replaced while it was open. What is written would be lost with the old file, or
+    /// hold for another database; a retry succeeds once the file is back.
+    #[error("the database file {} is not the one that was opened", .path.display())]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// Not a database, or a damaged one.
     #[error("the file is not a database or is damaged")]
     Corrupt {
@@ -97,10 +104,13 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later with nothing changed about it: the trouble is around the database.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Unavailable { .. } | Self::Unanswered { .. })
+        matches!(
+            self,
+            Self::Busy { .. } | Self::Unavailable { .. } | Self::Unanswered { .. } | Self::Moved { .. }
+        )
     }
 
     /// The error of opening a file.

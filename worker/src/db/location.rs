@@ -1,5 +1,6 @@
 //! Where a database is, read from the setting that existing installations have.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::DbError;
@@ -43,6 +44,43 @@ impl Location {
         // Absolute, so that SQLite cannot take it for an address and a later change of folder changes nothing.
         std::path::absolute(path).map(Self::File).map_err(|_| wrong("the current folder is not known"))
     }
+}
+
+/// A database's file as it was when it was opened.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    path: PathBuf,
+    /// Device and number of the file.
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    /// The file at a path that the connections have just opened.
+    pub(super) fn at(path: PathBuf) -> Result<Self, DbError> {
+        match identity(&path) {
+            Some(identity) => Ok(Self { path, identity }),
+            None => Err(DbError::Moved { path }),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path still leads to that file. SQLite goes on writing to a file that was removed, and does not say
+    /// so when it keeps a log.
+    pub(super) fn check(&self) -> Result<(), DbError> {
+        if identity(&self.path) == Some(self.identity) {
+            Ok(())
+        } else {
+            Err(DbError::Moved { path: self.path.clone() })
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = path.metadata().ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Scheme and host; the rest of a remote address may hold a token.

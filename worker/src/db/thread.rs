@@ -55,10 +55,9 @@ fn serve(unit: &Unit, queue: &Mutex<mpsc::Receiver<Work>>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
-        // A panic fails the unit that caused it (its caller sees the answer's channel closed) and leaves the
-        // connection usable for the next.
-        if catch_unwind(AssertUnwindSafe(|| work(unit))).is_err() {
-            unit.abandon();
-        }
+        // A panic fails the unit that caused it: its caller sees the answer's channel closed.
+        let _ = catch_unwind(AssertUnwindSafe(|| work(unit)));
+        // However it ended, the connection is usable for the next.
+        unit.abandon();
     }
 }

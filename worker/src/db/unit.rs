@@ -100,11 +100,12 @@ impl Unit {
         }
     }
 
-    /// Ends a transaction that a panic left open.
+    /// Ends a transaction that a unit left open by a panic, or because its ROLLBACK failed too: the next one could not
+    /// begin, or would see for ever what was there when this one began.
     pub(super) fn abandon(&self) {
         use futures_util::FutureExt;
         if !self.connection.is_autocommit() {
-            // Local calls do not wait. Failing leaves the transaction open, and the next BEGIN says so.
+            // Local calls do not wait. Failing leaves the transaction open, and the end of the next unit tries again.
             let _ = self.connection.execute("ROLLBACK", ()).now_or_never();
         }
     }

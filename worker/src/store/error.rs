@@ -46,7 +46,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later without anybody changing anything: busy, full, gone for a while.
+    /// Whether the same call may succeed later with nothing changed about it: busy, full, gone for a while.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {

@@ -12,3 +12,4 @@ mod plans;
 mod recovery;
 mod schema;
 mod sources;
+mod trouble;

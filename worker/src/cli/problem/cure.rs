@@ -64,6 +64,7 @@ fn of_db(error: &DbError) -> Option<&'static str> {
         DbError::Unavailable { .. } | DbError::Unanswered { .. } => {
             Some("look whether the disk is full or failing, and try again")
         }
+        DbError::Moved { .. } => Some("put the file back, or start again with the one that is there now"),
         DbError::Corrupt { .. } => Some("bring back a copy of the file, or name another by --database"),
         DbError::Rejected { .. } | DbError::Column { .. } | DbError::Ended => None,
         DbError::Statement { .. } => Some("`safeurl db status` says whose tables these are"),
