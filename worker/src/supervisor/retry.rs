@@ -74,12 +74,114 @@ mod tests {
         assert!(matches!(after_failure(&job(3, 0, 9), lost(), 0.5), Event::Fail(_)));
     }
 
+    /// What happens to a job that is claimed, as the store writes it down.
+    #[derive(Debug, Clone, Copy)]
+    enum Fate {
+        Crashes,
+        Refused,
+        Lost,
+        Released,
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            3 => Just(Fate::Crashes), 1 => Just(Fate::Refused), 3 => Just(Fate::Lost), 1 => Just(Fate::Released)
+        ]
+    }
+
+    fn class(fate: Fate) -> Option<FailureClass> {
+        match fate {
+            Fate::Crashes => Some(FailureClass::ContainerCrash),
+            Fate::Refused => Some(FailureClass::Connect),
+            Fate::Lost => Some(FailureClass::Lost),
+            Fate::Released => None,
+        }
+    }
+
+    /// One attempt of a queued job. `false` when the job is final after it.
+    fn live(job: &mut Job, fate: Fate) -> bool {
+        job.attempt += 1;
+        let event = match class(fate) {
+            Some(class) => after_failure(job, failure(class), 0.5),
+            None => Event::Release,
+        };
+        match event {
+            Event::Retry { .. } => {}
+            Event::Lose(_) => {
+                job.attempt_base += 1;
+                job.losses += 1;
+            }
+            Event::Release => job.attempt_base += 1,
+            Event::Fail(_) => return false,
+            other => panic!("{other:?} does not follow from an attempt"),
+        }
+        true
+    }
+
     proptest! {
         #[test]
-        fn the_wait_is_never_longer_than_its_ceiling(attempt in 1..3_u32, jitter in -1.0..2.0_f64) {
-            let event = after_failure(&job(attempt, 0, 0), failure(FailureClass::ContainerCrash), jitter);
-            let Event::Retry { delay, .. } = event else { panic!("not a retry") };
-            prop_assert!(delay <= backoff_ceiling(attempt));
+        fn a_wait_lies_evenly_between_nothing_and_its_ceiling(attempt in 1..3_u32, jitter in -1.0..2.0_f64) {
+            let wait = |jitter| {
+                match after_failure(&job(attempt, 0, 0), failure(FailureClass::ContainerCrash), jitter) {
+                    Event::Retry { delay, .. } => delay,
+                    other => panic!("{other:?} is no retry"),
+                }
+            };
+            let ceiling = backoff_ceiling(attempt);
+            prop_assert_eq!((wait(0.0), wait(1.0)), (Duration::ZERO, ceiling));
+            prop_assert!(wait(jitter) <= ceiling);
+            let share = wait(jitter).as_secs_f64() / ceiling.as_secs_f64();
+            prop_assert!((share - jitter.clamp(0.0, 1.0)).abs() < 1e-6, "{} of {}", share, jitter);
+        }
+
+        #[test]
+        fn ceilings_and_waits_for_trouble_double_up_to_their_caps(n in 1..u32::MAX) {
+            for (wait, first, longest) in [
+                (backoff_ceiling as fn(u32) -> Duration, Duration::from_secs(2), Duration::from_secs(60)),
+                (trouble_backoff, Duration::from_millis(250), Duration::from_secs(5)),
+            ] {
+                prop_assert_eq!(wait(1), first);
+                prop_assert!(wait(n) >= first && wait(n) <= longest);
+                prop_assert_eq!(wait(n.saturating_add(1)), (wait(n) * 2).min(longest));
+            }
+        }
+
+        #[test]
+        fn a_draw_is_a_part_of_one(_n in 0..100_u8) {
+            prop_assert!((0.0..1.0).contains(&jitter()));
+        }
+
+        /// Whatever happens to it, and however often somebody wants it again, a job ends within its caps.
+        #[test]
+        fn attempts_and_losses_never_exceed_their_caps_between_replays(
+            fates in proptest::collection::vec(fate(), 0..60), max_attempts in 0..6_u32
+        ) {
+            let mut job = Job { attempt: 0, max_attempts, ..sample("http://example.test/") };
+            let mut released = 0;
+            let mut replayed_at = 0;
+            for fate in fates {
+                let counted = job.counted_attempts();
+                let goes_on = live(&mut job, fate);
+                released += u32::from(matches!(fate, Fate::Released));
+                // A job whose cap is nothing has one attempt all the same: it was claimed to find out.
+                prop_assert!(job.counted_attempts() <= max_attempts.max(1));
+                prop_assert!(job.losses < MAX_LOSSES);
+                prop_assert!(job.attempt - replayed_at <= max_attempts.max(1) + MAX_LOSSES + released);
+                if goes_on {
+                    let counts = matches!(fate, Fate::Crashes);
+                    prop_assert_eq!(job.counted_attempts(), counted + u32::from(counts));
+                } else {
+                    let last = match fate {
+                        Fate::Crashes => counted + 1 >= max_attempts,
+                        Fate::Refused => true,
+                        Fate::Lost => job.losses + 1 == MAX_LOSSES,
+                        Fate::Released => false,
+                    };
+                    prop_assert!(last, "{:?} ended it at {:?}", fate, job);
+                    (job.attempt_base, job.losses) = (job.attempt, 0);
+                    (replayed_at, released) = (job.attempt, 0);
+                }
+            }
         }
     }
 }
