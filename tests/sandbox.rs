@@ -5,8 +5,14 @@
 mod endings;
 #[path = "sandbox/engine.rs"]
 mod engine;
+#[path = "sandbox/following.rs"]
+mod following;
+#[path = "support/engine.rs"]
+mod own_engine;
 #[path = "sandbox/proxy.rs"]
 mod proxy;
+#[path = "sandbox/restarts.rs"]
+mod restarts;
 #[path = "sandbox/support.rs"]
 mod support;
 #[path = "sandbox/walls.rs"]

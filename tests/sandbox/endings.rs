@@ -1,15 +1,14 @@
 //! How a container ends, and what is said of it.
 
-use std::io::{Read as _, Write as _};
+use std::future::pending;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
-use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptions};
+use bollard::query_parameters::WaitContainerOptions;
 use futures_util::StreamExt as _;
 use safeurl::sandbox::{Outcome, Ran, Sandbox as _, SandboxError, Waiting as _};
 
 use super::proxy::Proxy;
-use super::support::{ATTEMPT, LONG, MIB, Place, filled, header, report, sha256};
+use super::support::{ATTEMPT, LONG, MIB, Place, allowed, filled, go_on, header, report, sha256};
 
 #[tokio::test]
 async fn a_ready_container_takes_one_job_and_reports() {
@@ -110,15 +109,34 @@ async fn a_container_is_killed_when_the_caller_asks() {
     let asked = async {
         let _ = cancelled.await;
     };
-    let running = waiting.run("meet|hang", ATTEMPT, LONG, asked, async { true });
+    let running = waiting.run("meet|hang", ATTEMPT, LONG, asked, allowed());
     let met = async {
-        let listener = place.listener.try_clone().expect("a copy");
-        tokio::task::spawn_blocking(move || listener.accept()).await.expect("no panic").expect("it calls");
+        let _socket = place.met().await;
         cancel.send(()).expect("it still runs");
     };
     let (ran, ()) = tokio::join!(running, met);
     assert_eq!(ran.outcome, Outcome::Cancelled);
     assert!(!place.running(&id).await);
+}
+
+#[tokio::test]
+async fn a_container_that_may_not_be_killed_is_left_alone_and_heard_while_the_question_is_open() {
+    let place = Place::new().await;
+    let waiting = place.waiting().await;
+    let id = waiting.id().to_owned();
+    // What is said first is wrong. The rest is more than any pipe holds: who does not read is never met.
+    let steps = format!("print hello\\n|fill {}|meet|hang", 8 * MIB);
+    let mut asked = 0;
+    let ran = waiting
+        .run(&steps, ATTEMPT, LONG, pending(), async {
+            asked += 1;
+            let _socket = place.met().await;
+            false
+        })
+        .await;
+    assert_eq!((ran.outcome, ran.exit_code), (Outcome::Disowned, None));
+    assert!(place.running(&id).await);
+    assert_eq!(asked, 1);
 }
 
 #[tokio::test]
@@ -162,47 +180,32 @@ async fn a_waiting_container_that_dies_is_noticed() {
     assert!(futures_util::FutureExt::now_or_never(waiting.died()).is_none());
     let ((), killed) = tokio::join!(waiting.died(), place.docker.kill(&id));
     killed.expect("the engine kills");
-    let ran = waiting.run("exit 0", ATTEMPT, LONG, std::future::pending(), async { true }).await;
-    assert_eq!(ran.outcome, Outcome::Crashed { code: 137 });
+    let ran = waiting.run("exit 0", ATTEMPT, LONG, pending(), allowed()).await;
+    // Nobody but the engine can be asked to kill it, so that is no crash of its own.
+    assert_eq!(ran.outcome, Outcome::Lost { reason: "somebody had the engine kill it".to_owned() });
 }
 
 #[tokio::test]
-async fn a_job_outlives_its_worker_and_its_log_holds_the_report() {
+async fn a_job_whose_engine_hangs_up_goes_on_and_reports_by_its_log() {
     let place = Place::new().await;
-    let waiting = place.waiting().await;
-    let id = waiting.id().to_owned();
-    let steps = format!("meet|{}", report(100_000));
-    let listener = place.listener.try_clone().expect("a copy");
-    let met = tokio::task::spawn_blocking(move || listener.accept());
-    // The conversation is dropped as soon as the container has its job, as if the worker were killed.
-    let mut socket = tokio::select! {
-        _ = waiting.run(&steps, ATTEMPT, LONG, std::future::pending(), async { true }) => panic!("it waits to be met"),
-        met = met => met.expect("no panic").expect("it calls").0,
-    };
-    assert!(place.running(&id).await);
-    socket.read_exact(&mut [0]).and_then(|()| socket.write_all(b"!")).expect("it listens");
-    assert_eq!(exit_code(&id).await, 0);
-
-    let expected = steps.split_once("print ").expect("a header").1.split('|').next().expect("a header");
-    let mut expected = expected.replace("\\n", "\n").into_bytes();
-    expected.extend(filled(100_000));
-    let log = stdout_of_log(&id).await;
-    let after_ready = &log[log.iter().position(|&byte| byte == b'\n').expect("a ready line") + 1..];
-    assert!(after_ready.starts_with(&expected), "{} bytes in the log", log.len());
+    let (ran, running) = hang_up(&place, "meet|meet", LONG, Proxy::restart).await;
+    assert_eq!(ran.outcome, Outcome::Reported(filled(100_000)));
+    assert_eq!(ran.exit_code, Some(0));
+    assert!(!running);
 }
 
 #[tokio::test]
-async fn a_job_whose_engine_hangs_up_is_lost_and_killed_when_the_engine_is_back() {
+async fn a_job_whose_engine_hangs_up_is_killed_at_the_end_of_its_time() {
     let place = Place::new().await;
-    let (ran, running) = hang_up(&place, Proxy::restart).await;
-    assert_eq!(ran.outcome, Outcome::Lost { reason: "the engine hung up under the job".to_owned() });
+    let (ran, running) = hang_up(&place, "meet|meet|hang", Duration::from_secs(2), Proxy::restart).await;
+    assert_eq!(ran.outcome, Outcome::TimedOut);
     assert!(!running);
 }
 
 #[tokio::test]
 async fn a_job_whose_engine_goes_away_is_lost_and_may_still_run() {
     let place = Place::new().await;
-    let (ran, running) = hang_up(&place, Proxy::stop).await;
+    let (ran, running) = hang_up(&place, "meet|meet|hang", LONG, Proxy::stop).await;
     assert!(
         matches!(&ran.outcome, Outcome::Lost { reason } if reason.contains("does not answer")),
         "{ran:?}"
@@ -211,20 +214,21 @@ async fn a_job_whose_engine_goes_away_is_lost_and_may_still_run() {
     assert!(running);
 }
 
-/// Runs a job over a proxy to which something is done once the container has it.
-async fn hang_up(place: &Place, act: impl FnOnce(&mut Proxy)) -> (Ran, bool) {
+/// Runs a job over a proxy to which something is done once the container has it. After that it may go on.
+async fn hang_up(place: &Place, steps: &str, limit: Duration, act: impl FnOnce(&mut Proxy)) -> (Ran, bool) {
     let mut proxy = Proxy::new(place);
     let docker = proxy.docker(place);
     let id = docker.create(&place.request()).await.expect("the engine creates");
     let waiting = docker.start(&id).await.expect("the puppet is ready");
-    let listener = place.listener.try_clone().expect("a copy");
+    let steps = format!("{steps}|{}", report(100_000));
+    let running = waiting.run(&steps, ATTEMPT, limit, pending(), allowed());
     let met = async {
-        let met = tokio::task::spawn_blocking(move || listener.accept()).await;
+        let socket = place.met().await;
         act(&mut proxy);
-        met.expect("no panic").expect("it calls")
+        go_on(&socket);
+        go_on(&place.met().await);
     };
-    let running = waiting.run("meet|hang", ATTEMPT, LONG, std::future::pending(), async { true });
-    let (ran, _socket) = tokio::join!(running, met);
+    let (ran, ()) = tokio::join!(running, met);
     (ran, place.running(&id).await)
 }
 
@@ -249,7 +253,7 @@ fn client() -> bollard::Docker {
     bollard::Docker::connect_with_unix_defaults().expect("a socket")
 }
 
-async fn exit_code(id: &str) -> i64 {
+pub(crate) async fn exit_code(id: &str) -> i64 {
     let client = client().negotiate_version().await.expect("an engine");
     let end = client.wait_container(id, None::<WaitContainerOptions>).next().await.expect("an end");
     match end {
@@ -257,17 +261,4 @@ async fn exit_code(id: &str) -> i64 {
         Err(bollard::errors::Error::DockerContainerWaitError { code, .. }) => code,
         Err(error) => panic!("{error}"),
     }
-}
-
-async fn stdout_of_log(id: &str) -> Vec<u8> {
-    let client = client().negotiate_version().await.expect("an engine");
-    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(false).build();
-    let mut log = vec![];
-    let mut frames = client.logs(id, Some(options));
-    while let Some(frame) = frames.next().await {
-        if let LogOutput::StdOut { message } = frame.expect("a log") {
-            log.extend_from_slice(&message);
-        }
-    }
-    log
 }

@@ -4,8 +4,10 @@
 //! after the digest of their source and serve every later run.
 
 use std::fs;
+use std::future::pending;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +18,8 @@ use safeurl::sandbox::image;
 use safeurl::sandbox::waiting::DockerWaiting;
 use safeurl::sandbox::{Engine, Network, Ran, Request, Sandbox, SandboxConfig, Waiting};
 use sha2::{Digest, Sha256};
+
+use super::own_engine::TestEngine;
 
 const PUPPET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/puppet/main.rs");
 
@@ -41,22 +45,18 @@ impl Place {
         Self::with("obedient", |_| {}).await
     }
 
+    /// The same on an engine of the test's own.
+    pub(crate) async fn on(engine: &TestEngine) -> Self {
+        let place = Self::with("obedient", |config| config.docker_host = Some(engine.host())).await;
+        engine.take_image(&place.config.image).await;
+        place
+    }
+
     /// The puppet starts in this mode, in containers changed like this.
     pub(crate) async fn with(mode: &str, change: impl FnOnce(&mut SandboxConfig)) -> Self {
         let token = uuid::Uuid::new_v4().simple().to_string();
-        let mut config = SandboxConfig {
-            docker_host: None,
-            instance: format!("test-{token}"),
-            worker: "tester".to_owned(),
-            image: puppet(mode).await,
-            network: Network::None,
-            runtime: None,
-            memory_bytes: 64 * MIB,
-            cpus: 1.0,
-            pids: 64,
-            timeout: LONG,
-            output_bytes: 9 * MIB,
-        };
+        let image = puppet(mode).await;
+        let mut config = SandboxConfig { instance: format!("test-{token}"), image, ..bare_config() };
         change(&mut config);
         let door = std::env::temp_dir().join(format!("safeurl-test-{}", &token[..12]));
         fs::create_dir(&door).expect("a new folder");
@@ -91,15 +91,69 @@ impl Place {
     pub(crate) async fn run_for(&self, steps: &str, limit: Duration) -> Ran {
         let waiting = self.waiting().await;
         let id = waiting.id().to_owned();
-        let ran = waiting.run(steps, ATTEMPT, limit, std::future::pending(), async { true }).await;
+        let ran = waiting.run(steps, ATTEMPT, limit, pending(), allowed()).await;
         assert!(!self.running(&id).await, "{steps} left a running container");
         ran
+    }
+
+    /// A container that has its job and stands at the first `meet` of it, and whose worker is gone. Going on is up to
+    /// whoever answers the socket.
+    pub(crate) async fn orphaned(&self, steps: &str) -> (String, UnixStream) {
+        let waiting = self.waiting().await;
+        let id = waiting.id().to_owned();
+        // The conversation is dropped as soon as the container has its job, as if the worker were killed.
+        let socket = tokio::select! {
+            ran = waiting.run(steps, ATTEMPT, LONG, pending(), allowed()) => panic!("it waits to be met: {ran:?}"),
+            socket = self.met() => socket,
+        };
+        assert!(self.running(&id).await);
+        (id, socket)
+    }
+
+    /// Waits until a container comes to `meet`.
+    pub(crate) async fn met(&self) -> UnixStream {
+        let listener = self.listener.try_clone().expect("a copy");
+        let met = tokio::task::spawn_blocking(move || listener.accept());
+        met.await.expect("no panic").expect("it calls").0
+    }
+
+    /// Follows a container that may not be killed.
+    pub(crate) async fn follow(&self, id: &str) -> Ran {
+        let never = async { unreachable!("nobody has to kill it") };
+        self.docker.follow(id, ATTEMPT, LONG, pending(), never).await
     }
 
     pub(crate) async fn running(&self, id: &str) -> bool {
         let found = self.docker.list().await.expect("the engine lists");
         found.iter().find(|container| container.id == id).expect("nobody removed it").running
     }
+}
+
+/// A sandbox without an image.
+pub(crate) fn bare_config() -> SandboxConfig {
+    SandboxConfig {
+        docker_host: None,
+        instance: "test".to_owned(),
+        worker: "tester".to_owned(),
+        image: String::new(),
+        network: Network::None,
+        runtime: None,
+        memory_bytes: 64 * MIB,
+        cpus: 1.0,
+        pids: 64,
+        timeout: LONG,
+        output_bytes: 9 * MIB,
+    }
+}
+
+/// The right to kill, given.
+pub(crate) async fn allowed() -> bool {
+    true
+}
+
+/// Lets a container go on that was met.
+pub(crate) fn go_on(mut socket: &UnixStream) {
+    socket.read_exact(&mut [0]).and_then(|()| socket.write_all(b"!")).expect("it listens");
 }
 
 impl Drop for Place {

@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+mod death;
 pub mod docker;
 mod ending;
 pub mod engine;
+mod following;
 pub mod image;
+mod log;
 pub mod output;
 pub mod seccomp;
 pub mod spec;
@@ -133,7 +136,8 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     fn standing(&self, container: &str) -> impl Future<Output = Result<Standing, SandboxError>> + Send;
 
     /// Sees a container to its end to which a worker that is gone handed a job over: waits while it runs, at most for
-    /// `timeout`, and takes its report from its log. Everything else is as with [`Waiting::run`].
+    /// `timeout`, and takes its report from its log. Everything else is as with [`Waiting::run`], but that output
+    /// before the hand-over is not noticed: a log does not show when that was.
     fn follow(
         &self,
         container: &str,
@@ -183,7 +187,8 @@ pub struct Ran {
     pub outcome: Outcome,
     /// The last of what it wrote to standard error; hostile text, to be escaped when shown.
     pub stderr_tail: String,
-    /// Milliseconds from the hand-over to the end.
+    /// Milliseconds from the hand-over to the end. Of a container that was followed: from its start to its end by
+    /// the engine's clock, so the wait for its job is in it; 0 when it is not known to have ended.
     pub run_ms: u64,
     /// `None` when the engine could not tell.
     pub exit_code: Option<i64>,
@@ -208,7 +213,7 @@ pub enum Outcome {
     TimedOut,
     /// Killed because the caller asked; it is dead.
     Cancelled,
-    /// It ended by itself without a whole report.
+    /// It ended without a whole report, and not because of the engine.
     Crashed {
         /// Exit code; 128 + n for signal n.
         code: i64,
@@ -217,7 +222,8 @@ pub enum Outcome {
     Disowned,
     /// It saw the end of its input before a job: not an attempt.
     NoJob,
-    /// The engine or the container went away, so how it ended is not known. It may still run.
+    /// The engine or the container went away, so how it ended is not known or not to be put down to it. It may
+    /// still run.
     Lost {
         /// What was seen.
         reason: String,

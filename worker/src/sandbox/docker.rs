@@ -16,10 +16,12 @@ use bollard::query_parameters::{
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use super::death::Witness;
 use super::engine::{CALL, Engine, Status, WORK};
+use super::following::{Followed, follow};
 use super::spec::{self, Cgroup, LABEL_INSTANCE, LABEL_ROLE, LABEL_WORKER, container_spec};
 use super::waiting::DockerWaiting;
-use super::{EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxConfig, SandboxError, Standing};
+use super::{EngineVersion, Found, Ran, Request, Sandbox, SandboxConfig, SandboxError, Standing};
 
 /// From the start to the ready line. A fetcher needs milliseconds; a host that swaps needs seconds.
 const READY: Duration = Duration::from_secs(10);
@@ -171,14 +173,15 @@ impl Sandbox for Docker {
 
     async fn follow(
         &self,
-        _container: &str,
-        _attempt: &str,
-        _timeout: Duration,
-        _cancel: impl Future<Output = ()> + Send,
-        _may_kill: impl Future<Output = bool> + Send,
+        container: &str,
+        attempt: &str,
+        timeout: Duration,
+        cancel: impl Future<Output = ()> + Send,
+        may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
-        let outcome = Outcome::Lost { reason: "the worker that held the job died".to_owned() };
-        Ran { outcome, stderr_tail: String::new(), run_ms: 0, exit_code: None }
+        let followed =
+            Followed { engine: &self.engine, id: container, attempt, limit: self.config.output_bytes };
+        follow(followed, Witness::Afterwards, Instant::now() + timeout, cancel, may_kill).await
     }
 
     async fn list(&self) -> Result<Vec<Found>, SandboxError> {

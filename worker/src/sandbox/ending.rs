@@ -21,8 +21,6 @@ pub(super) enum Stop {
     Lingered,
     /// It exited with this code; the kernel may have killed it for its memory.
     Exited { code: i64, oom: bool },
-    /// The engine hung up on us; the container may run on, but what it says is not heard any more.
-    Unheard,
     /// How it ended is not known.
     Lost { reason: String },
     /// It goes on, and is not ours any more.
@@ -48,7 +46,6 @@ pub(super) fn outcome(stop: Stop, said: Output, dead: Result<(), String>) -> Out
         (Stop::Exited { oom: true, .. }, _) => Outcome::OutOfMemory,
         (Stop::Deadline, _) => Outcome::TimedOut,
         (Stop::Lost { reason }, _) => Outcome::Lost { reason },
-        (Stop::Unheard, _) => Outcome::Lost { reason: "the engine hung up under the job".to_owned() },
         (Stop::Fault | Stop::Lingered, Some(Fault::Invalid(reason))) => Outcome::Invalid { reason },
         (Stop::Exited { code, .. }, Some(Fault::Invalid(reason))) => {
             if code == i64::from(exit::REPORTED) {
@@ -96,7 +93,6 @@ mod tests {
         let stops = [
             Stop::Deadline,
             Stop::Lingered,
-            Stop::Unheard,
             exited(0),
             exited(255),
             Stop::Exited { code: 137, oom: true },
@@ -143,7 +139,6 @@ mod tests {
             (Stop::Fault, "hello\n", invalid("the line after the ready line is not a header")),
             (Stop::Fault, large, Outcome::TooLarge),
             (exited(0), large, Outcome::TooLarge),
-            (Stop::Unheard, "", Outcome::Lost { reason: "the engine hung up under the job".to_owned() }),
             (Stop::Lost { reason: "silence".to_owned() }, "", Outcome::Lost { reason: "silence".to_owned() }),
         ];
         for (stop, text, expected) in cases {
@@ -153,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_container_that_may_still_run_is_lost() {
-        for stop in [Stop::Cancelled, Stop::Deadline, Stop::Fault, Stop::Lingered, Stop::Unheard] {
+        for stop in [Stop::Cancelled, Stop::Deadline, Stop::Fault, Stop::Lingered] {
             let lost = Outcome::Lost { reason: "engine down".to_owned() };
             assert_eq!(outcome(stop, said(""), Err("engine down".to_owned())), lost);
         }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::spec::Cgroup;
 use super::{EngineVersion, SandboxError};
+use crate::domain::timestamp::Timestamp;
 
 /// Where an engine listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -34,8 +35,9 @@ pub(super) const CALL: Duration = Duration::from_secs(10);
 pub(super) const WORK: Duration = Duration::from_secs(30);
 /// Longest pause between two looks at something that is pending.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long an engine may be silent under a running container before the container counts as lost.
-const SILENCE: Duration = Duration::from_secs(5);
+/// How long an engine may be silent under a container that has a job before the job counts as lost. An engine that
+/// is restarted is back in two or three.
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
 /// A handle to one engine; clones share the connection's settings.
 #[derive(Debug, Clone)]
@@ -73,6 +75,9 @@ pub(super) struct Status {
     pub(super) running: bool,
     pub(super) code: i64,
     pub(super) oom: bool,
+    /// By the engine's clock; `None` before it is true.
+    pub(super) started: Option<Timestamp>,
+    pub(super) finished: Option<Timestamp>,
 }
 
 /// How the end of a container was learned.
@@ -181,7 +186,7 @@ impl Engine {
         answer
     }
 
-    async fn client(&self, operation: &'static str) -> Result<bollard::Docker, SandboxError> {
+    pub(super) async fn client(&self, operation: &'static str) -> Result<bollard::Docker, SandboxError> {
         if let Some(client) = self.known().clone() {
             return Ok(client);
         }
@@ -217,7 +222,7 @@ impl Engine {
         }
     }
 
-    fn unavailable(
+    pub(super) fn unavailable(
         &self,
         operation: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -235,14 +240,33 @@ impl Engine {
         match answer {
             Ok(found) => {
                 let state = found.state.unwrap_or_default();
+                // The engine writes the year 1 for what has not happened yet.
+                let time = |text: Option<String>| {
+                    text.as_deref().and_then(Timestamp::parse).filter(|time| time.millis() > 0)
+                };
                 Ok(Some(Status {
                     running: state.running.unwrap_or(false),
                     code: state.exit_code.unwrap_or_default(),
                     oom: state.oom_killed.unwrap_or(false),
+                    started: time(state.started_at),
+                    finished: time(state.finished_at),
                 }))
             }
             Err(SandboxError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The same of an engine that may be away for a moment: asks again until it has been silent for [`SILENCE`].
+    pub(super) async fn patient_status(&self, container: &str) -> Result<Option<Status>, SandboxError> {
+        let begun = Instant::now();
+        let mut pauses = pauses();
+        loop {
+            match self.status(container).await {
+                Err(SandboxError::Unavailable { .. }) if begun.elapsed() < SILENCE => {}
+                answer => return answer,
+            }
+            sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     }
 
@@ -330,7 +354,7 @@ impl Engine {
 }
 
 /// Pauses between looks at something pending: 5 ms doubling to [`LONGEST_PAUSE`], without end.
-fn pauses() -> impl Iterator<Item = Duration> {
+pub(super) fn pauses() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(Duration::from_millis(5)), |pause| Some((*pause * 2).min(LONGEST_PAUSE)))
 }
 

@@ -78,6 +78,14 @@ impl Output {
         }
     }
 
+    /// Nothing read yet of the log of a container to which this attempt was handed over. A log does not show when that
+    /// was, so output before it, which is invalid where it is heard, cannot be told here; the report still has to
+    /// name the attempt, and a container learns that from the hand-over alone.
+    #[must_use]
+    pub fn of_log(limit: u64, attempt: &str) -> Self {
+        Self { attempt: Some(attempt.to_owned()), ..Self::new(limit) }
+    }
+
     /// From here on a report of this attempt is expected. Whatever was said after the ready line before this
     /// call makes the output invalid.
     pub fn expect(&mut self, attempt: &str) {

@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::container::{AttachContainerResults, LogOutput};
-use futures_util::future::{Either, select};
-use futures_util::{Stream, StreamExt};
+use futures_util::future::FusedFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::death::{self, Witness};
 use super::ending::{Stop, outcome};
-use super::engine::{Engine, Exit, Status};
+use super::engine::{Engine, Exit};
+use super::following::{Followed, follow};
 use super::output::{Fault, Output, Progress};
 use super::{Ran, Waiting};
 
@@ -25,10 +27,6 @@ use super::{Ran, Waiting};
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a container may live with its output closed and no report in it.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// Looks for the kernel's memory verdict: the engine learns of it and of the exit by different ways.
-const OOM_LOOKS: u32 = 4;
-const OOM_PAUSE: Duration = Duration::from_millis(50);
 
 type Frames = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
@@ -40,6 +38,8 @@ pub struct DockerWaiting {
     frames: Frames,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
     said: Output,
+    /// Longest report in bytes.
+    limit: u64,
 }
 
 impl DockerWaiting {
@@ -51,6 +51,7 @@ impl DockerWaiting {
             frames: streams.output,
             stdin: streams.input,
             said: Output::new(limit),
+            limit,
         }
     }
 
@@ -119,12 +120,12 @@ impl Waiting for DockerWaiting {
         self,
         invocation: &str,
         attempt: &str,
-        limit: Duration,
+        timeout: Duration,
         cancel: impl Future<Output = ()> + Send,
         may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
         let begun = Instant::now();
-        let Self { engine, id, mut frames, mut stdin, mut said, .. } = self;
+        let Self { engine, id, mut frames, mut stdin, mut said, limit, .. } = self;
         said.expect(attempt);
         let line = format!("{invocation}\n");
         let hand_over = async {
@@ -132,22 +133,32 @@ impl Waiting for DockerWaiting {
             let _ = stdin.write_all(line.as_bytes()).await;
             let _ = stdin.flush().await;
         };
-        let deadline = begun + limit;
-        let (stop, open) = converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel).await;
-        let stop = match stop {
-            Stop::Exited { .. } | Stop::Lost { .. } => stop,
-            // Most of what follows is a kill, which only the holder of the job may do.
-            _ if may_kill.await => stop,
-            _ => Stop::Disowned,
+        let deadline = begun + timeout;
+        let mut cancel = pin!(cancel);
+        let talk = converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel.as_mut()).await;
+        let ran = match talk {
+            Talk::Over { stop, open } => {
+                let (stop, dead) = finish(&engine, &id, stop, &mut frames, &mut said, open, may_kill).await;
+                judge(&engine, &id, stop, said, dead).await
+            }
+            Talk::Unheard => {
+                let followed = Followed { engine: &engine, id: &id, attempt, limit };
+                follow(followed, Witness::Interrupted, deadline, cancel, may_kill).await
+            }
         };
-        let dead = finish(&engine, &id, &stop, &mut frames, &mut said, open).await;
-        let (stop, exit_code) = with_memory(&engine, &id, stop, said.progress()).await;
-        let stderr_tail = said.stderr_tail();
-        Ran { outcome: outcome(stop, said, dead), stderr_tail, run_ms: millis(begun.elapsed()), exit_code }
+        Ran { run_ms: millis(begun.elapsed()), ..ran }
     }
 }
 
-/// Writes the job and listens until the conversation is over. Also says whether more output may come.
+/// How a conversation ended.
+enum Talk {
+    /// For this reason; more output may come while it is `open`.
+    Over { stop: Stop, open: bool },
+    /// The engine hung up before there was a report. What the container said since, or says yet, is in its log.
+    Unheard,
+}
+
+/// Writes the job and listens until the conversation is over.
 async fn converse(
     engine: &Engine,
     id: &str,
@@ -155,10 +166,9 @@ async fn converse(
     said: &mut Output,
     hand_over: impl Future<Output = ()>,
     deadline: Instant,
-    cancel: impl Future<Output = ()>,
-) -> (Stop, bool) {
+    mut cancel: Pin<&mut impl Future<Output = ()>>,
+) -> Talk {
     let mut hand_over = pin!(hand_over);
-    let mut cancel = pin!(cancel);
     // A container that closes its output leaves the other connection alone; an engine that goes closes both.
     let broke = AtomicBool::new(false);
     let mut exit = pin!(engine.exit(id, &broke));
@@ -166,15 +176,15 @@ async fn converse(
     let mut open = true;
     let mut ended: Option<Stop> = None;
     let mut grace: Option<Instant> = None;
+    let over = |stop, open, whole: bool| parted(stop, open, !whole && broke.load(Ordering::Relaxed));
     loop {
+        let whole = said.progress() == Progress::Whole;
         tokio::select! {
             biased;
-            () = &mut cancel => return (Stop::Cancelled, open),
-            () = sleep_until(deadline) => return (Stop::Deadline, open),
+            () = &mut cancel => return over(Stop::Cancelled, open, whole),
+            () = sleep_until(deadline) => return over(Stop::Deadline, open, whole),
             () = sleep_until(grace.unwrap_or(deadline)), if grace.is_some() => {
-                let unheard = !open && broke.load(Ordering::Relaxed);
-                let alive = if unheard { Stop::Unheard } else { Stop::Lingered };
-                return (ended.unwrap_or(alive), open);
+                return over(ended.unwrap_or(Stop::Lingered), open, whole);
             }
             () = &mut hand_over, if !handed_over => handed_over = true,
             frame = frames.next(), if open => open = take(frame, said),
@@ -186,12 +196,12 @@ async fn converse(
             }
         }
         let whole = match said.progress() {
-            Progress::Broken(_) => return (Stop::Fault, open),
+            Progress::Broken(_) => return over(Stop::Fault, open, false),
             Progress::Whole => true,
             Progress::Starting | Progress::Ready | Progress::Reporting => false,
         };
         match ended {
-            Some(end) if !open => return (end, false),
+            Some(end) if !open => return over(end, false, whole),
             None if open && !whole => {}
             // Its output is closed, so it is most likely dying; a loaded engine tells of it late.
             None if !whole => {
@@ -204,54 +214,69 @@ async fn converse(
     }
 }
 
-/// Kills what does not stop by itself, and reads on meanwhile: an engine whose reader stands still does not
-/// even kill. A report that was on its way when the time was over counts. An error says that it may still run.
+/// Where an engine hung up before there was a report, the end that we saw is not all there is to it.
+fn parted(stop: Stop, open: bool, hung_up: bool) -> Talk {
+    let unheard = hung_up
+        && match &stop {
+            Stop::Exited { .. } => true,
+            Stop::Deadline | Stop::Lingered => !open,
+            Stop::Cancelled | Stop::Fault | Stop::Lost { .. } | Stop::Disowned => false,
+        };
+    if unheard { Talk::Unheard } else { Talk::Over { stop, open } }
+}
+
+/// Kills what does not stop by itself, if that is allowed, and reads on meanwhile: an engine whose reader stands
+/// still does not even kill. A report that was on its way when the time was over counts. An error says that it may
+/// still run.
 async fn finish(
     engine: &Engine,
     id: &str,
-    stop: &Stop,
+    stop: Stop,
     frames: &mut Frames,
     said: &mut Output,
     open: bool,
-) -> Result<(), String> {
+    may_kill: impl Future<Output = bool>,
+) -> (Stop, Result<(), String>) {
     match stop {
-        Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return Ok(()),
-        Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered | Stop::Unheard => {}
+        Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return (stop, Ok(())),
+        Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered => {}
     }
-    let rest = pin!(async { while open && take(frames.next().await, said) {} });
-    let dead = match select(pin!(engine.kill(id)), rest).await {
-        Either::Left((dead, rest)) => {
-            let _ = timeout(GRACE, rest).await;
-            dead
-        }
-        Either::Right(((), kill)) => kill.await,
-    };
-    dead.map_err(|error| error.to_string())
+    let mut rest = pin!(async { while open && take(frames.next().await, said) {} }.fuse());
+    if !beside(may_kill, rest.as_mut()).await {
+        return (Stop::Disowned, Ok(()));
+    }
+    let dead = beside(engine.kill(id), rest.as_mut()).await;
+    if !rest.is_terminated() {
+        let _ = timeout(GRACE, rest).await;
+    }
+    (stop, dead.map_err(|error| error.to_string()))
 }
 
-/// Adds whether the kernel killed it for its memory, and the exit code where there is one.
-async fn with_memory(engine: &Engine, id: &str, stop: Stop, progress: Progress) -> (Stop, Option<i64>) {
-    let killed = |code: i64| code == 137 && progress != Progress::Whole;
-    match stop {
-        Stop::Exited { code, .. } if killed(code) => {
-            for _ in 0..OOM_LOOKS {
-                match engine.status(id).await {
-                    Ok(Some(Status { oom: true, .. })) => {
-                        return (Stop::Exited { code, oom: true }, Some(code));
-                    }
-                    Ok(Some(_)) => sleep(OOM_PAUSE).await,
-                    Ok(None) | Err(_) => break,
-                }
-            }
-            (stop, Some(code))
-        }
-        Stop::Exited { code, .. } => (stop, Some(code)),
-        Stop::Lost { .. } | Stop::Disowned => (stop, None),
-        Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered | Stop::Unheard => {
-            let code = engine.status(id).await.ok().flatten().filter(|status| !status.running);
-            (stop, code.map(|status| status.code))
+/// Waits for an answer while the rest of the output is read.
+async fn beside<T>(answer: impl Future<Output = T>, mut rest: Pin<&mut impl FusedFuture<Output = ()>>) -> T {
+    let mut answer = pin!(answer);
+    loop {
+        tokio::select! {
+            answer = &mut answer => return answer,
+            () = &mut rest, if !rest.is_terminated() => {}
         }
     }
+}
+
+/// What came of it, once all is said.
+async fn judge(engine: &Engine, id: &str, stop: Stop, said: Output, dead: Result<(), String>) -> Ran {
+    let (stop, exit_code) = match stop {
+        Stop::Exited { code, .. } => {
+            let stop = death::explain(engine, id, code, Witness::Throughout, &said.progress()).await;
+            (stop, Some(code))
+        }
+        Stop::Lost { .. } | Stop::Disowned => (stop, None),
+        Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered => {
+            let status = engine.status(id).await.ok().flatten().filter(|status| !status.running);
+            (stop, status.map(|status| status.code))
+        }
+    };
+    Ran { stderr_tail: said.stderr_tail(), outcome: outcome(stop, said, dead), run_ms: 0, exit_code }
 }
 
 fn millis(duration: Duration) -> u64 {
