@@ -7,6 +7,8 @@ mod endings;
 mod engine;
 #[path = "sandbox/following.rs"]
 mod following;
+#[path = "sandbox/haunted.rs"]
+mod haunted;
 #[path = "support/engine.rs"]
 mod own_engine;
 #[path = "sandbox/proxy.rs"]

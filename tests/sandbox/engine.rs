@@ -1,11 +1,15 @@
 //! The engine around the containers: removal, listing, images, and an engine that is not there.
 
+use std::sync::atomic::Ordering;
+
 use safeurl::sandbox::docker::Docker;
 use safeurl::sandbox::image::{self, Embedded, ImageError};
 use safeurl::sandbox::spec::Cgroup;
-use safeurl::sandbox::{Engine, Found, Sandbox as _, SandboxError, Waiting as _};
+use safeurl::sandbox::{Engine, Found, Sandbox as _, SandboxConfig, SandboxError, Waiting as _};
 
-use super::support::{Place, puppet, sha256};
+use super::haunted::Haunted;
+use super::proxy::Proxy;
+use super::support::{Place, bare_config, puppet, sha256};
 
 #[tokio::test]
 async fn a_container_is_listed_until_it_is_removed_and_may_be_removed_twice() {
@@ -48,6 +52,46 @@ async fn removals_of_the_same_container_at_the_same_time_all_succeed() {
     for removal in futures_util::future::join_all(removals).await {
         removal.expect("removed by one of them");
     }
+}
+
+#[tokio::test]
+async fn a_container_whose_making_was_never_answered_is_listed_under_its_name() {
+    let place = Place::new().await;
+    let mut proxy = Proxy::new(&place);
+    let docker = proxy.docker(&place);
+    docker.create(&place.request()).await.expect("the engine creates");
+    proxy.swallow_answers();
+    let request = place.request();
+    let answer = docker.create(&request).await;
+    assert!(matches!(answer, Err(SandboxError::Unavailable { .. })), "{answer:?}");
+    let list = place.docker.list().await.expect("a list");
+    let found = list.iter().find(|found| found.name == request.name).expect("it was made");
+    assert_eq!((found.worker.as_str(), found.running), ("tester", false));
+    place.docker.remove(&request.name).await.expect("removed by the name on record");
+    assert!(place.docker.list().await.expect("a list").iter().all(|found| found.name != request.name));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_is_being_removed_for_ever_is_pending_soon_and_not_asked_for_in_a_loop() {
+    let folder = std::env::temp_dir().join(format!("safeurl-test-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir(&folder).expect("a new folder");
+    let socket = folder.join("docker.sock");
+    let ghosts = Haunted::at(&socket);
+    let config = SandboxConfig { docker_host: Some(socket.display().to_string()), ..bare_config() };
+    let docker = Docker::new(config);
+    let begun = tokio::time::Instant::now();
+    let answer = docker.remove("ghost").await;
+    assert!(
+        matches!(&answer, Err(SandboxError::Pending { container, .. }) if container == "ghost"),
+        "{answer:?}"
+    );
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+    let asked = ghosts.asked.load(Ordering::Relaxed);
+    assert!((2..=30).contains(&asked), "{asked} times");
+    let list = docker.list().await.expect("a list");
+    let listed: Vec<_> = list.iter().map(|found| (found.name.as_str(), found.running)).collect();
+    assert_eq!(listed, [("ghost", false), ("corpse", false)]);
+    std::fs::remove_dir_all(&folder).expect("our own folder");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use safeurl::sandbox::docker::Docker;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
@@ -28,6 +28,24 @@ impl Proxy {
         let mut config = place.config.clone();
         config.docker_host = Some(self.socket.display().to_string());
         Docker::new(config)
+    }
+
+    /// From here on lets every request through and hangs up when the engine begins to answer.
+    pub(crate) fn swallow_answers(&mut self) {
+        self.stop();
+        let listener = UnixListener::bind(&self.socket).expect("a short path");
+        let task = tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut engine = UnixStream::connect(REAL).await.expect("an engine");
+                let (mut answers, mut requests) = engine.split();
+                let mut first = [0];
+                tokio::select! {
+                    _ = tokio::io::copy(&mut client, &mut requests) => {}
+                    _ = answers.read(&mut first) => {}
+                }
+            }
+        });
+        self.accepting = task.abort_handle();
     }
 
     /// Hangs up on everybody and does not come back.

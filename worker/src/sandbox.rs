@@ -120,7 +120,8 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// The id the engine keeps over restarts. Always asks the engine.
     fn engine_id(&self) -> impl Future<Output = Result<String, SandboxError>> + Send;
 
-    /// Creates a container and returns the engine's id of it. When the answer was lost the container may exist.
+    /// Creates a container and returns the engine's id of it. After an error the container may exist, or may come to
+    /// exist later: what [`list`](Sandbox::list) shows and nobody has on record is one of these.
     fn create(&self, request: &Request) -> impl Future<Output = Result<String, SandboxError>> + Send;
 
     /// Attaches, starts, and waits for the ready line. After an error the container may run: kill or remove it.
@@ -129,7 +130,8 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// Kills; returns when the container is dead. One that is dead or gone already is a success.
     fn kill(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
-    /// Removes by id or name, killing first; one that is gone already is a success.
+    /// Removes by id or name, killing first; one that is gone already is a success. What the engine is removing
+    /// already, and may be for ever, is [`SandboxError::Pending`] within seconds: ask again later.
     fn remove(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
     /// How a container stands.
@@ -147,7 +149,8 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
         may_kill: impl Future<Output = bool> + Send,
     ) -> impl Future<Output = Ran> + Send;
 
-    /// All containers of this installation on this engine, dead ones included.
+    /// All containers of this installation on this engine, also dead ones and those being removed. Who looks for
+    /// forgotten ones asks for the list first and for the records after: a record is older than its container.
     fn list(&self) -> impl Future<Output = Result<Vec<Found>, SandboxError>> + Send;
 
     /// Whether the engine answers, and as what.

@@ -329,9 +329,10 @@ impl Engine {
         Err(SandboxError::Pending { operation: "death", container: container.to_owned() })
     }
 
-    /// Removes with its log and volumes; one that is gone is a success.
+    /// Removes with its log and volumes; one that is gone is a success. One that the engine says it is removing
+    /// already, and may say so for ever, is left pending after [`CALL`].
     pub(super) async fn remove(&self, container: &str) -> Result<(), SandboxError> {
-        let end = Instant::now() + WORK;
+        let end = Instant::now() + CALL;
         for pause in pauses() {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             let answer = self
