@@ -160,3 +160,14 @@ impl Store {
             .await
     }
 }
+
+impl Store {
+    /// The folders of the gateway sockets of all containers that are written down, whichever engine has them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn doors(&self) -> Result<Vec<String>> {
+        const DOORS: &str = "SELECT door FROM containers";
+        Ok(self.db.read(async |unit| unit.query(DOORS, (), |row| row.text(0)).await).await?)
+    }
+}

@@ -101,6 +101,19 @@ impl Store {
         })
     }
 
+    /// The lease of a job that is held by this worker, for who goes on with it without the token that the claim gave.
+    /// `None` when the worker does not hold it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn regain(&self, id: &ScanId, me: &WorkerId) -> Result<Option<Lease>> {
+        let job = self.job(id).await?;
+        let held = job.filter(|job| {
+            matches!(job.state, State::Fetching | State::Analyzing) && job.lease_owner.as_ref() == Some(me)
+        });
+        Ok(held.map(Lease::granted))
+    }
+
     /// Prolongs one lease if the job is still held by this worker as it knows it. `false`: it is lost. A lease that
     /// ran out and was taken by nobody is held again: what its holder may do hangs on the row's version alone, and
     /// the edge that takes a job from it would have raised that. Whoever is about to take it over is a conflict
