@@ -1,5 +1,7 @@
 //! The supervisor's loop with the real database and the real gateway process, and an engine that fails on demand.
 
+#[path = "supervisor/adoption.rs"]
+mod adoption;
 #[path = "supervisor/endings.rs"]
 mod endings;
 #[path = "supervisor/ends.rs"]
@@ -14,9 +16,13 @@ mod fake;
 mod gateway;
 #[path = "supervisor/leases.rs"]
 mod leases;
+#[path = "supervisor/remains.rs"]
+mod remains;
 #[path = "supervisor/robots.rs"]
 mod robots;
 #[path = "supervisor/slots.rs"]
 mod slots;
 #[path = "supervisor/stage.rs"]
 mod stage;
+#[path = "supervisor/trouble.rs"]
+mod trouble;

@@ -136,24 +136,7 @@ async fn an_abort_ends_although_the_database_takes_no_edge() {
     stage.drain(running).await;
 }
 
-const REFUSE_ENDS: &str = "CREATE TRIGGER no_end BEFORE UPDATE OF state ON scan_jobs
+pub(crate) const REFUSE_ENDS: &str = "CREATE TRIGGER no_end BEFORE UPDATE OF state ON scan_jobs
     WHEN OLD.state = 'ANALYZING' AND NEW.state <> 'ANALYZING' BEGIN
       SELECT raise(ABORT, 'not now');
     END";
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_worker_held_is_done_again_and_removed() {
-    let stage = Stage::new().await;
-    stage.fake.next_work(Work::At(Gate::shut()));
-    let id = stage.submit().await;
-    let running = stage.supervise().await;
-    stage.fake.until_asked(Op::HandOver, 1).await;
-    let dead = running.worker.clone();
-    running.crash().await;
-    stage.bury(&dead).await;
-    let running = stage.supervise().await;
-    stage.until_state(&id, State::Completed).await;
-    stage.until_rows("SELECT name FROM containers", &[]).await;
-    stage.drain(running).await;
-    assert_eq!(stage.fake.containers(), Vec::<String>::new());
-}

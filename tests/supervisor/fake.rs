@@ -4,16 +4,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::State;
-use safeurl::sandbox::{
-    EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Standing, Waiting,
-};
+use safeurl::sandbox::{Outcome, SandboxError};
 use safeurl::store::{JobFilter, Store};
-use safeurl_protocol::{Exchange, Invocation, Report, SCHEMA, Timings, Usage};
+use safeurl_protocol::{Invocation, Report};
 use tokio::sync::{Semaphore, watch};
+
+#[path = "fake/answers.rs"]
+mod answers;
+
+pub(crate) use answers::plain_report;
 
 /// Holds whoever waits at it until it is opened.
 #[derive(Clone)]
@@ -74,8 +76,17 @@ pub(crate) enum Op {
     Watch,
     /// The supervisor gave up waiting for the container without touching it.
     LetGo,
+    /// May the container be killed that has no time left?
+    AskKill,
     Kill,
     Remove,
+    /// How does a container stand?
+    Look,
+    /// Another worker's container is seen to its end.
+    Follow,
+    List,
+    /// Who are you?
+    Version,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +98,16 @@ pub(crate) struct Call {
 struct Container {
     name: String,
     dead: watch::Sender<bool>,
+    /// What becomes of its job whether or not anybody listens; `None` before there is one.
+    job: Option<Course>,
+}
+
+/// What a container does with its job.
+#[derive(Clone)]
+enum Course {
+    /// Reports when the gate opens.
+    At(Gate),
+    Ended(Outcome),
 }
 
 #[derive(Default)]
@@ -99,9 +120,14 @@ struct Inside {
     beginnings: VecDeque<Beginning>,
     works: VecDeque<Work>,
     silent: bool,
+    /// What is not answered the next times it is asked.
+    silences: Vec<Op>,
+    unanswered: Vec<Op>,
+    removals_at: Option<Gate>,
     removals_refused: bool,
     kills_refused: bool,
     kills_at: Option<Gate>,
+    at_follow: Option<Box<dyn FnOnce() + Send>>,
     made: u32,
     working: usize,
     most_working: usize,
@@ -136,12 +162,66 @@ impl Fake {
         self.inside().silent = silent;
     }
 
+    /// The engine does not answer this the next times it is asked.
+    pub(crate) fn set_silent_at(&self, op: Op, times: usize) {
+        self.inside().silences.extend(std::iter::repeat_n(op, times));
+    }
+
+    /// Waits until the engine would answer this.
+    pub(crate) async fn until_answering(&self, op: Op) {
+        self.until(|inside| !inside.silences.contains(&op)).await;
+    }
+
+    /// Waits until the engine was asked this so often without an answer.
+    pub(crate) async fn until_unanswered(&self, op: Op, times: usize) {
+        self.until(|inside| inside.unanswered.iter().filter(|asked| **asked == op).count() >= times).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Inside) -> bool) {
+        let mut changes = self.changes.subscribe();
+        let waited = async {
+            while !holds(&self.inside()) {
+                changes.changed().await.expect("the engine is here");
+            }
+        };
+        let waited = tokio::time::timeout(super::stage::LONG, waited).await;
+        assert!(waited.is_ok(), "it did not come to that: {:?}", self.calls());
+    }
+
+    /// Removals take until the gate opens.
+    pub(crate) fn remove_at(&self, gate: &Gate) {
+        self.inside().removals_at = Some(gate.clone());
+    }
+
     pub(crate) fn refuse_removals(&self, refuse: bool) {
         self.inside().removals_refused = refuse;
     }
 
     pub(crate) fn refuse_kills(&self, refuse: bool) {
         self.inside().kills_refused = refuse;
+    }
+
+    /// Something happens once another worker's container is waited for.
+    pub(crate) fn at_follow(&self, happens: Box<dyn FnOnce() + Send>) {
+        self.inside().at_follow = Some(happens);
+    }
+
+    /// A container is gone, as if somebody had removed it by hand.
+    pub(crate) fn vanish(&self, id: &str) {
+        self.inside().containers.remove(id);
+    }
+
+    /// A container never got its job: whoever had it died on the way to its standard input.
+    pub(crate) fn forget_job(&self, id: &str) {
+        if let Some(container) = self.inside().containers.get_mut(id) {
+            container.job = None;
+        }
+    }
+
+    /// A container has ended like this.
+    pub(crate) fn log(&self, id: &str, outcome: Outcome) {
+        self.takes_course(id, Course::Ended(outcome));
+        self.die(id);
     }
 
     /// Kills take until the gate opens.
@@ -151,6 +231,11 @@ impl Fake {
 
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.inside().calls.clone()
+    }
+
+    /// What was done with a container, in order.
+    pub(crate) fn done_to(&self, container: &str) -> Vec<Op> {
+        self.calls().into_iter().filter(|call| call.container == container).map(|call| call.op).collect()
     }
 
     /// The containers for which this was asked, in order.
@@ -203,8 +288,19 @@ impl Fake {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    fn answer(&self, operation: &'static str) -> Result<(), SandboxError> {
-        if self.inside().silent { Err(unavailable(operation)) } else { Ok(()) }
+    fn answer(&self, op: Op, operation: &'static str) -> Result<(), SandboxError> {
+        let mut inside = self.inside();
+        let asked_for = inside.silences.iter().position(|silence| *silence == op);
+        if let Some(at) = asked_for {
+            inside.silences.remove(at);
+        }
+        if asked_for.is_none() && !inside.silent {
+            return Ok(());
+        }
+        inside.unanswered.push(op);
+        drop(inside);
+        self.changes.send_modify(|count| *count += 1);
+        Err(unavailable(operation))
     }
 
     /// Makes a container as somebody else did long ago.
@@ -212,7 +308,7 @@ impl Fake {
         let mut inside = self.inside();
         inside.made += 1;
         let id = format!("c{}", inside.made);
-        let container = Container { name: name.to_owned(), dead: watch::Sender::new(false) };
+        let container = Container { name: name.to_owned(), dead: watch::Sender::new(false), job: None };
         inside.containers.insert(id.clone(), container);
         id
     }
@@ -227,6 +323,22 @@ impl Fake {
         if let Some(container) = self.inside().containers.get(id) {
             container.dead.send_replace(true);
         }
+    }
+
+    /// What the container does with its job.
+    fn course(&self, id: &str) -> Option<Course> {
+        self.inside().containers.get(id).and_then(|container| container.job.clone())
+    }
+
+    fn takes_course(&self, id: &str, course: Course) {
+        if let Some(container) = self.inside().containers.get_mut(id) {
+            container.job = Some(course);
+        }
+    }
+
+    async fn killed(&self, id: &str) {
+        let mut dead = self.dead(id);
+        let _ = dead.wait_for(|dead| *dead).await;
     }
 
     fn dead(&self, id: &str) -> watch::Receiver<bool> {
@@ -249,263 +361,7 @@ impl Fake {
     }
 }
 
-impl Sandbox for Fake {
-    type Waiting = FakeWaiting;
-
-    async fn engine_id(&self) -> Result<String, SandboxError> {
-        Ok("engine".to_owned())
-    }
-
-    async fn create(&self, request: &Request) -> Result<String, SandboxError> {
-        self.answer("create")?;
-        let rows = self.store.containers("engine").await.expect("the obligations");
-        if !rows.iter().any(|row| row.obligation.name == request.name && row.uid == request.uid) {
-            self.violated(format!("{} was created before it was written down", request.name));
-        }
-        if !request.door.join("gw.sock").exists() {
-            self.violated(format!("{} was created before its socket", request.name));
-        }
-        let creation = self.inside().creations.pop_front();
-        let answer = match creation {
-            Some(Creation::Refused) => Err(refused("create")),
-            Some(Creation::AnswerLost) => {
-                self.made(&request.name);
-                Err(unavailable("create"))
-            }
-            None => Ok(self.made(&request.name)),
-        };
-        self.note(Op::Create, &request.name);
-        answer
-    }
-
-    async fn start(&self, container: &str) -> Result<FakeWaiting, SandboxError> {
-        self.answer("start")?;
-        self.note(Op::Start, container);
-        let beginning = self.inside().beginnings.pop_front();
-        match beginning {
-            None => {}
-            Some(Beginning::Refused) => return Err(refused("start")),
-            Some(Beginning::NotReady) => {
-                let reason = "it said nothing".to_owned();
-                return Err(SandboxError::NotReady { container: container.to_owned(), reason });
-            }
-            Some(Beginning::Panics) => panic!("the test wants a panic in a start"),
-            Some(Beginning::At(gate)) => gate.pass().await,
-            Some(Beginning::After(happens)) => happens(),
-        }
-        Ok(FakeWaiting { fake: self.clone(), id: container.to_owned() })
-    }
-
-    async fn kill(&self, container: &str) -> Result<(), SandboxError> {
-        self.answer("kill")?;
-        let refuse = self.inside().kills_refused;
-        let gate = self.inside().kills_at.clone();
-        self.note(Op::Kill, container);
-        if let Some(gate) = gate {
-            gate.pass().await;
-        }
-        if refuse {
-            return Err(refused("kill"));
-        }
-        self.die(container);
-        Ok(())
-    }
-
-    async fn remove(&self, container: &str) -> Result<(), SandboxError> {
-        self.answer("remove")?;
-        let id = self.find(container).unwrap_or_else(|| container.to_owned());
-        for job in self.bound(&id).await {
-            self.violated(format!("{id} was removed while {} was {}", job.id, job.state));
-        }
-        let refuse = self.inside().removals_refused;
-        if !refuse {
-            self.die(&id);
-            self.inside().containers.remove(&id);
-        }
-        self.note(Op::Remove, container);
-        if refuse { Err(refused("remove")) } else { Ok(()) }
-    }
-
-    async fn standing(&self, container: &str) -> Result<Standing, SandboxError> {
-        self.answer("standing")?;
-        let found = self.find(container);
-        Ok(match found {
-            None => Standing::Gone,
-            Some(id) if self.is_dead(&id) => Standing::Dead,
-            Some(_) => Standing::Running,
-        })
-    }
-
-    async fn follow(
-        &self,
-        container: &str,
-        _attempt: &str,
-        _timeout: Duration,
-        _cancel: impl Future<Output = ()> + Send,
-        _may_kill: impl Future<Output = bool> + Send,
-    ) -> Ran {
-        ended(Held::new(self, container), Outcome::Lost { reason: "the test has no log".to_owned() })
-    }
-
-    async fn list(&self) -> Result<Vec<Found>, SandboxError> {
-        self.answer("list")?;
-        let inside = self.inside();
-        let found = inside.containers.iter().map(|(id, container)| Found {
-            id: id.clone(),
-            name: container.name.clone(),
-            worker: String::new(),
-            role: "fetch".to_owned(),
-            running: !*container.dead.borrow(),
-        });
-        Ok(found.collect())
-    }
-
-    async fn version(&self) -> Result<EngineVersion, SandboxError> {
-        self.answer("version")?;
-        Ok(EngineVersion { engine: "1".to_owned(), api: "1.41".to_owned() })
-    }
-}
-
-pub(crate) struct FakeWaiting {
-    fake: Fake,
-    id: String,
-}
-
-impl Waiting for FakeWaiting {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn start_ms(&self) -> u64 {
-        1
-    }
-
-    async fn died(&mut self) {
-        self.fake.note(Op::Watch, &self.id);
-        let mut dead = self.fake.dead(&self.id);
-        let _ = dead.wait_for(|dead| *dead).await;
-    }
-
-    async fn run(
-        self,
-        invocation: &str,
-        attempt: &str,
-        _timeout: Duration,
-        cancel: impl Future<Output = ()> + Send,
-        may_kill: impl Future<Output = bool> + Send,
-    ) -> Ran {
-        let held = Held::new(&self.fake, &self.id);
-        let holder = self.fake.bound(&self.id).await;
-        let [Job { state: State::Fetching, .. }] = holder.as_slice() else {
-            self.fake.violated(format!("{} got a job without a row: {holder:?}", self.id));
-            return ended(held, Outcome::NoJob);
-        };
-        self.fake.inside().invocations.push(serde_json::from_str(invocation).expect("an invocation"));
-        self.fake.note(Op::HandOver, &self.id);
-        let work = self.fake.inside().works.pop_front();
-        let killed = async {
-            let mut dead = self.fake.dead(&self.id);
-            let _ = dead.wait_for(|dead| *dead).await;
-        };
-        let outcome = match work {
-            None => Outcome::Reported(report(attempt)),
-            Some(Work::Says(report)) => Outcome::Reported(bytes(&report(attempt))),
-            Some(Work::Ends(outcome)) => outcome,
-            Some(Work::ReportsForAnother) => Outcome::Reported(report("another/1")),
-            Some(Work::Panics) => panic!("the test wants a panic in an attempt"),
-            Some(Work::PanicsAt(gate)) => {
-                gate.pass().await;
-                panic!("the test wants a panic in an attempt");
-            }
-            Some(Work::At(gate)) => tokio::select! {
-                biased;
-                () = cancel => if may_kill.await { Outcome::Cancelled } else { Outcome::Disowned },
-                () = killed => Outcome::Crashed { code: 137 },
-                () = gate.pass() => Outcome::Reported(report(attempt)),
-            },
-        };
-        self.fake.die(&self.id);
-        ended(held, outcome)
-    }
-}
-
-/// A container with a job, until it has ended or nobody waits for it any more.
-struct Held {
-    fake: Fake,
-    id: String,
-    ended: bool,
-}
-
-impl Held {
-    fn new(fake: &Fake, id: &str) -> Self {
-        let mut inside = fake.inside();
-        inside.working += 1;
-        inside.most_working = inside.most_working.max(inside.working);
-        drop(inside);
-        Self { fake: fake.clone(), id: id.to_owned(), ended: false }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.fake.inside().working -= 1;
-        if !self.ended {
-            self.fake.note(Op::LetGo, &self.id);
-        }
-    }
-}
-
-fn ended(mut held: Held, outcome: Outcome) -> Ran {
-    held.ended = true;
-    Ran { outcome, stderr_tail: "the last words".to_owned(), run_ms: 7, exit_code: Some(0) }
-}
-
-fn report(attempt: &str) -> Vec<u8> {
-    bytes(&plain_report(attempt))
-}
-
-fn bytes(report: &Report) -> Vec<u8> {
-    serde_json::to_vec(report).expect("plain values")
-}
-
-/// What a fetcher says of a page without a body.
-pub(crate) fn plain_report(attempt: &str) -> Report {
-    let exchange = Exchange {
-        url: "http://example.test/".to_owned(),
-        method: "GET".to_owned(),
-        status: Some(204),
-        status_text: None,
-        protocol: Some("http/1.1".to_owned()),
-        headers: Vec::new(),
-        mime_type: None,
-        size: Some(0),
-        encoded_size: Some(0),
-        sha256: None,
-        redirect: None,
-        error: None,
-        connection: None,
-        timings: Timings::default(),
-        tls: None,
-        robots: None,
-    };
-    Report {
-        schema: SCHEMA,
-        attempt: attempt.to_owned(),
-        requests: vec![exchange],
-        content: None,
-        features: None,
-        usage: Usage::default(),
-        side: Vec::new(),
-        body: None,
-    }
-}
-
 fn unavailable(operation: &'static str) -> SandboxError {
     let source = "the test wants no answer".into();
     SandboxError::Unavailable { host: "fake".to_owned(), operation, source }
-}
-
-fn refused(operation: &'static str) -> SandboxError {
-    let message = "the test wants an error".to_owned();
-    SandboxError::Refused { operation, status: 500, message }
 }

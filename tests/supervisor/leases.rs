@@ -11,7 +11,7 @@ use super::fake::{Gate, Op, Work};
 use super::stage::Stage;
 
 /// Takes a job away as another worker does.
-async fn take_away(stage: &Stage, id: &ScanId, other: &WorkerId) {
+pub(crate) async fn take_away(stage: &Stage, id: &ScanId, other: &WorkerId) {
     stage
         .sql(&format!(
             "UPDATE scan_jobs SET lease_owner = '{other}', lease_until = lease_until + 3600000,
@@ -40,10 +40,7 @@ async fn who_lost_a_lease_writes_nothing_kills_nothing_and_removes_nothing() {
     running.finished().await;
 
     assert_eq!(stage.job(&id).await, taken);
-    let touched = |call: &&super::fake::Call| call.container == "c1";
-    let calls = stage.fake.calls();
-    let ops: Vec<_> = calls.iter().filter(touched).map(|call| call.op).collect();
-    assert_eq!(ops, [Op::Start, Op::HandOver, Op::LetGo]);
+    assert_eq!(stage.fake.done_to("c1"), [Op::Start, Op::HandOver, Op::LetGo]);
     assert_eq!(stage.fake.containers(), ["c1"]);
     assert_eq!(stage.obligations(&worker).await.len(), 1);
     let ledgers = safeurl::gateway::leftovers(&stage.run_dir(&worker)).expect("listed");
@@ -103,8 +100,8 @@ async fn a_running_job_is_cancelled_by_the_next_renewal() {
     let job = stage.until_state(&id, State::Failed).await;
     assert_eq!(stage.failure(&job).await, FailureClass::Cancelled);
     stage.drain(running).await;
-    let ops: Vec<_> = stage.fake.calls().iter().map(|call| call.op).skip(2).collect();
-    assert_eq!(ops, [Op::HandOver, Op::Kill, Op::Remove]);
+    let done = [Op::Start, Op::HandOver, Op::AskKill, Op::Kill, Op::Remove];
+    assert_eq!(stage.fake.done_to("c1"), done);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,11 +192,11 @@ async fn a_supervisor_that_ends_gives_back_first_what_it_took_over() {
 async fn a_supervisor_that_ends_while_it_holds_a_job_stays_on_the_list() {
     let stage = Stage::new().await;
     let id = orphan(&stage).await;
-    stage.fake.kill_at(&Gate::shut());
+    stage.fake.refuse_kills(true);
     let running = stage.supervise().await;
     stage.fake.until_asked(Op::Kill, 1).await;
     let worker = running.worker.clone();
-    running.trigger.step(Signal::Terminate);
+    running.trigger.abort();
     running.finished().await;
     assert_eq!(stage.job(&id).await.lease_owner.as_ref(), Some(&worker));
     let workers = stage.store.workers().await.expect("the workers");

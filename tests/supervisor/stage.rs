@@ -26,7 +26,7 @@ use super::fake::Fake;
 pub(crate) const LONG: Duration = Duration::from_secs(40);
 
 /// Between two looks at a database.
-const LOOK: Duration = Duration::from_millis(5);
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 pub(crate) struct Stage {
     dir: PathBuf,
@@ -52,7 +52,7 @@ impl Stage {
         Self { dir, connection, fake: Fake::new(store.clone()), store, config: config_of_tests() }
     }
 
-    fn run_base(&self) -> PathBuf {
+    pub(crate) fn run_base(&self) -> PathBuf {
         self.dir.join("run")
     }
 
@@ -99,13 +99,18 @@ impl Stage {
 
     /// A worker that is nowhere but in the database, and never falls silent there.
     pub(crate) async fn other_worker(&self) -> WorkerId {
+        self.worker_on("engine").await
+    }
+
+    /// The same with another engine.
+    pub(crate) async fn worker_on(&self, engine: &str) -> WorkerId {
         let id = WorkerId::fresh();
         let row = WorkerRow {
             id: id.clone(),
             host: "elsewhere".to_owned(),
             pid: 1,
             version: "0".to_owned(),
-            engine_id: "engine".to_owned(),
+            engine_id: engine.to_owned(),
             slots: 1,
         };
         self.store.register(&row).await.expect("a worker");
@@ -210,6 +215,21 @@ impl Stage {
     /// The containers that a worker still has written down.
     pub(crate) async fn obligations(&self, worker: &WorkerId) -> Vec<String> {
         self.rows(&format!("SELECT name FROM containers WHERE worker = '{worker}'")).await
+    }
+
+    /// Waits until nothing is left of a worker's sockets and ledgers.
+    pub(crate) async fn until_gone(&self, worker: &WorkerId) {
+        let dir = self.run_dir(worker);
+        self.until(|| !dir.exists()).await;
+    }
+
+    /// Waits until something holds outside of the database.
+    pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
+        let until = Instant::now() + LONG;
+        while !holds() {
+            assert!(Instant::now() < until, "it did not come to that: {:?}", self.fake.calls());
+            sleep(LOOK).await;
+        }
     }
 
     /// Where a worker's sockets and ledgers are.

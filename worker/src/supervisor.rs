@@ -11,14 +11,18 @@ mod ending;
 mod event_loop;
 mod invocation;
 mod judge;
+mod lease;
 mod progress;
 mod recovery;
 mod retry;
 mod rows;
 mod setup;
 mod slots;
+mod trouble;
+mod under_way;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -34,7 +38,7 @@ pub use retry::{after_failure, trouble_backoff};
 pub use setup::{Config, EngineFacts};
 
 use crate::analysis::Rules;
-use crate::domain::scan::{ScanId, WorkerId};
+use crate::domain::scan::WorkerId;
 use crate::domain::state::State;
 use crate::domain::timestamp::Timestamp;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
@@ -45,6 +49,8 @@ use crate::store::{JobFilter, Store, StoreError, WorkerRow};
 use attempt::runner::chain;
 use event_loop::Loop;
 use progress::{Note, Notes};
+use recovery::{reaper, run_dirs};
+use trouble::Trouble;
 
 /// The clock of this machine. Leases go by the database's clock; this one is for documents.
 fn now() -> Timestamp {
@@ -84,36 +90,38 @@ struct Shared<S: Sandbox> {
     run_dir: PathBuf,
     notes: Notes,
     watchers: mpsc::UnboundedSender<Progress>,
-    /// Names of containers that no attempt will remove any more, each with the job that may still need it.
-    left: Mutex<HashMap<String, Option<ScanId>>>,
+    /// Names of containers that no attempt will remove any more.
+    left: Mutex<HashSet<String>>,
+    /// Names of containers whose removal was refused, and told.
+    refused: Mutex<HashSet<String>>,
 }
 
 impl<S: Sandbox> Shared<S> {
-    /// Says who this worker is; with it comes the first heartbeat.
     async fn register(&self) -> Result<(), StoreError> {
-        let row = WorkerRow {
-            id: self.worker.clone(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            engine_id: self.config.engine.id.clone(),
-            slots: u32::try_from(self.config.slots).unwrap_or(u32::MAX),
-        };
-        self.store.register(&row).await
+        register(&self.store, &self.worker, &self.config).await
     }
 
-    /// Leaves a container to recovery, which removes it once the job's row does not need it any more.
-    fn leave(&self, name: &str, job: Option<&ScanId>) {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        left.insert(name.to_owned(), job.cloned());
+    /// Leaves a container to the reaper, which removes it once no job's row needs it any more.
+    fn leave(&self, name: &str) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
-    fn left(&self) -> HashMap<String, Option<ScanId>> {
+    fn left(&self) -> HashSet<String> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn forget_left(&self, name: &str) {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Whether it is news that this container cannot be removed.
+    fn is_first_refusal(&self, name: &str) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned())
+    }
+
+    /// Tells the loop that something of ours did not do its part.
+    fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
+        self.notes.send(Note::Trouble(Trouble::of(what, error)));
     }
 
     /// Whether no container of this worker is or may be there, and no job is held by it.
@@ -133,6 +141,19 @@ impl<S: Sandbox> Shared<S> {
     fn progress(&self, progress: Progress) {
         let _ = self.watchers.send(progress);
     }
+}
+
+/// Says who a worker is; with it comes the first heartbeat.
+async fn register(store: &Store, worker: &WorkerId, config: &Config) -> Result<(), StoreError> {
+    let row = WorkerRow {
+        id: worker.clone(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        engine_id: config.engine.id.clone(),
+        slots: u32::try_from(config.slots).unwrap_or(u32::MAX),
+    };
+    store.register(&row).await
 }
 
 /// Why a supervisor cannot start.
@@ -158,6 +179,8 @@ pub struct Supervisor<S: Sandbox> {
     shared: Arc<Shared<S>>,
     gateway_config: GatewayConfig,
     run_base: PathBuf,
+    /// Says that the worker of the folder lives.
+    held: File,
     notes: mpsc::UnboundedReceiver<Note>,
 }
 
@@ -167,9 +190,21 @@ impl<S: Sandbox> Supervisor<S> {
     /// # Errors
     /// [`StartError`] when database or gateway do not do their part.
     pub async fn start(parts: Parts<S>) -> Result<(Self, mpsc::UnboundedReceiver<Progress>), StartError> {
-        let run_dir = recovery::run_dir(&parts.run_base, &parts.worker);
+        let run_base = std::path::absolute(&parts.run_base).unwrap_or(parts.run_base);
+        let run_dir = run_dirs::run_dir(&run_base, &parts.worker);
         let gateway_config = GatewayConfig { run_dir: run_dir.clone(), ..parts.gateway };
-        let gateway = Gateway::spawn(gateway_config.clone()).await?;
+        // Before there is a folder, so that nobody takes it for one that was left.
+        register(&parts.store, &parts.worker, &parts.config).await?;
+        let gateway = match Gateway::spawn(gateway_config.clone()).await {
+            Ok(gateway) => gateway,
+            Err(error) => {
+                // Failing that, its heartbeat grows old.
+                let _ = parts.store.retire(&parts.worker).await;
+                return Err(error.into());
+            }
+        };
+        let held = run_dirs::hold(&run_dir)
+            .map_err(|source| GatewayError::Files { path: run_dir.clone(), source })?;
         let queue = EmbeddedQueue::new(parts.store.clone(), parts.worker.clone(), parts.reserved_only);
         let (notes, notes_receiver) = Notes::channel();
         let (watchers, progress) = mpsc::unbounded_channel();
@@ -185,28 +220,23 @@ impl<S: Sandbox> Supervisor<S> {
             notes,
             watchers,
             left: Mutex::default(),
+            refused: Mutex::default(),
         };
-        shared.register().await?;
-        let supervisor = Self {
-            shared: Arc::new(shared),
-            gateway_config,
-            run_base: parts.run_base,
-            notes: notes_receiver,
-        };
+        let supervisor =
+            Self { shared: Arc::new(shared), gateway_config, run_base, held, notes: notes_receiver };
         Ok((supervisor, progress))
     }
 
     /// Works until `shutdown` says to stop and every attempt has ended.
     pub async fn run(self, shutdown: Shutdown) -> Finished {
-        let Self { shared, gateway_config, run_base, notes } = self;
-        let finished =
-            Loop::new(Arc::clone(&shared), gateway_config, run_base.clone()).run(shutdown, notes).await;
-        recovery::reap(&shared).await;
+        let Self { shared, gateway_config, run_base, held, notes } = self;
+        let finished = Loop::new(Arc::clone(&shared), gateway_config, run_base).run(shutdown, notes).await;
+        reaper::reap(&shared, true).await;
         shared.gateway().shutdown().await;
         // As long as a container is written down or a job held, the worker's row (which engine it is on) and the ledgers
         // are needed. Once the heartbeat is old, others see to all of it.
         match shared.holds_nothing().await {
-            Ok(true) => recovery::remove_run_dir(&shared.run_dir),
+            Ok(true) => run_dirs::remove(&shared.run_dir),
             Ok(false) => {
                 warn!("containers or jobs of this worker are left to the next one");
                 return finished;
@@ -219,6 +249,7 @@ impl<S: Sandbox> Supervisor<S> {
         if let Err(error) = shared.store.retire(&shared.worker).await {
             warn!(error = chain(&error), "the worker's row stays until its heartbeat is old");
         }
+        drop(held);
         finished
     }
 }

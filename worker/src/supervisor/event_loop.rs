@@ -1,29 +1,34 @@
 //! The one task that decides. It hears everything as events, owns the counters, and starts everything else; it
 //! never waits for a database or an engine itself.
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::attempt::runner::{Order, Runner, Summary, Trouble, chain, container_name};
+use super::attempt::runner::{Beginning, Order, Stray, Summary, chain};
+use super::lease::Moment;
 use super::progress::{Note, Progress};
-use super::retry::trouble_backoff;
+use super::recovery::{Remedy, orphans, reaper, run_dirs};
 use super::slots::{Signal, Slots};
-use super::{Finished, Shared, recovery};
-use crate::domain::scan::{RENEWAL, ScanId};
+use super::trouble::{Side, Trouble, Troubles};
+use super::under_way::{Origin, Over, UnderWay};
+use super::{Finished, Shared};
+use crate::domain::scan::RENEWAL;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayEvent};
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::shutdown::{Phase, Shutdown};
-use crate::store::{Held, StoreError};
+use crate::store::{Held, Orphan, StoreError};
 
 /// How often recovery looks.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often the reaper asks the engine what there is, besides looking at what is written down.
+const LISTING: Duration = Duration::from_secs(10);
 
 /// How long the end of the loop waits for what was begun beside the attempts.
 const CHORES: Duration = Duration::from_secs(5);
@@ -31,20 +36,14 @@ const CHORES: Duration = Duration::from_secs(5);
 /// How long rows are left alone that the attempts under way will take.
 const PARKED: Duration = Duration::from_millis(50);
 
-/// One attempt as the loop knows it.
-struct Attempt {
-    task: Id,
-    orders: watch::Sender<Order>,
-    job: Option<ScanId>,
-}
-
 /// What a chore brings back. Chores are what the loop would otherwise wait for.
 enum Done {
-    Renewed { asked_for: Vec<u64>, held: Result<Vec<Held>, StoreError> },
+    Renewed { asked_for: Vec<u64>, sent: Moment, held: Result<Vec<Held>, StoreError> },
     Looked(Result<usize, StoreError>),
-    Swept,
-    Requeued,
-    Probed(Result<(), SandboxError>),
+    Orphans(Result<Vec<(Orphan, Remedy)>, StoreError>),
+    Stray(Result<Option<Box<Stray>>, StoreError>),
+    Cleared,
+    Probed { sent: Moment, answer: Result<(), SandboxError> },
     GatewayRestarted(Result<Gateway, GatewayError>),
 }
 
@@ -54,20 +53,17 @@ pub(super) struct Loop<S: Sandbox> {
     gateway_config: GatewayConfig,
     run_base: PathBuf,
     slots: Slots,
-    attempts: JoinSet<(u64, Summary)>,
+    under_way: UnderWay<S>,
     chores: JoinSet<Done>,
-    under_way: HashMap<u64, Attempt>,
-    /// Jobs that came back from the last renewal and belong to no attempt.
-    unknown: HashSet<ScanId>,
-    next_number: u64,
     /// Attempts that had a job and are over, for the worker's row.
     attempts_ended: u64,
     renewing: bool,
     looking: bool,
-    sweeping: bool,
+    seeking: bool,
+    clearing: bool,
+    list_at: Instant,
     restarting_gateway: bool,
-    database_silent: bool,
-    troubles: u32,
+    troubles: Troubles,
     probe_at: Option<Instant>,
     parked_until: Option<Instant>,
     phase: Phase,
@@ -79,21 +75,19 @@ impl<S: Sandbox> Loop<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, gateway_config: GatewayConfig, run_base: PathBuf) -> Self {
         Self {
             slots: Slots::new(shared.config.slots),
+            under_way: UnderWay::new(Arc::clone(&shared)),
             shared,
             gateway_config,
             run_base,
-            attempts: JoinSet::new(),
             chores: JoinSet::new(),
-            under_way: HashMap::new(),
-            unknown: HashSet::new(),
-            next_number: 1,
             attempts_ended: 0,
             renewing: false,
             looking: false,
-            sweeping: false,
+            seeking: false,
+            clearing: false,
+            list_at: Instant::now(),
             restarting_gateway: false,
-            database_silent: false,
-            troubles: 0,
+            troubles: Troubles::default(),
             probe_at: None,
             parked_until: None,
             phase: Phase::Running,
@@ -115,7 +109,7 @@ impl<S: Sandbox> Loop<S> {
         let mut gateway = shared.gateway();
         loop {
             self.obey(shutdown.phase());
-            if self.phase != Phase::Running && self.attempts.is_empty() {
+            if self.phase != Phase::Running && self.under_way.is_empty() {
                 self.finish_chores().await;
                 return Finished { aborted: self.aborted };
             }
@@ -124,14 +118,14 @@ impl<S: Sandbox> Loop<S> {
                 biased;
                 () = beyond(&shutdown, self.phase) => {}
                 Some(note) = notes.recv() => self.noted(note),
-                Some(ended) = self.attempts.join_next() => self.ended(ended),
+                Some(ended) = self.under_way.join_next() => self.ended(ended),
                 Some(done) = self.chores.join_next() => {
                     if let Some(restarted) = self.done(done) {
                         gateway = restarted;
                     }
                 }
                 _ = renewals.tick(), if !self.renewing => self.renew(),
-                _ = sweeps.tick(), if !self.sweeping => self.sweep(),
+                _ = sweeps.tick() => self.sweep(),
                 () = at(self.abort_at) => self.abort(),
                 () = at(self.probe_at) => self.probe(),
                 () = at(self.parked_until) => self.parked_until = None,
@@ -142,7 +136,7 @@ impl<S: Sandbox> Loop<S> {
         }
     }
 
-    /// Recovery may be between taking a dead worker's job over and giving it back.
+    /// The reaper may be between removing a container and writing that down.
     async fn finish_chores(&mut self) {
         let finish = async { while self.chores.join_next().await.is_some() {} };
         if timeout(CHORES, finish).await.is_err() {
@@ -160,7 +154,7 @@ impl<S: Sandbox> Loop<S> {
         match phase {
             Phase::Running => {}
             Phase::Draining => {
-                self.order_all(Order::Drain);
+                self.under_way.order_all(Order::Drain);
                 self.abort_at = Some(Instant::now() + self.shared.config.drain_grace);
             }
             Phase::Aborting => self.abort(),
@@ -169,71 +163,68 @@ impl<S: Sandbox> Loop<S> {
 
     fn abort(&mut self) {
         self.abort_at = None;
-        self.aborted |= self.under_way.values().any(|attempt| attempt.job.is_some());
-        self.order_all(Order::Abort);
-    }
-
-    fn order_all(&self, order: Order) {
-        for attempt in self.under_way.values() {
-            give(attempt, order);
-        }
+        self.aborted |= self.under_way.hold_jobs();
+        self.under_way.order_all(Order::Abort);
     }
 
     fn noted(&mut self, note: Note) {
-        let Note::Claimed { attempt, job } = note;
-        let _ = self.slots.on(Signal::Claimed);
-        self.parked_until = None;
-        if let Some(attempt) = self.under_way.get_mut(&attempt) {
-            attempt.job = Some(job);
-            // The claim was under way when the abort came.
-            self.aborted |= *attempt.orders.borrow() == Order::Abort;
+        match note {
+            Note::Claimed { attempt, job } => {
+                self.parked_until = None;
+                let Some((origin, aborting)) = self.under_way.claimed(attempt, job) else { return };
+                let _ = self.slots.on(match origin {
+                    Origin::Slot => Signal::Claimed,
+                    Origin::Left => Signal::TakenOver,
+                });
+                // The claim was under way when the abort came.
+                self.aborted |= aborting;
+            }
+            Note::Trouble(trouble) => self.troubled(trouble),
         }
     }
 
     fn ended(&mut self, ended: Result<(u64, Summary), JoinError>) {
         self.parked_until = None;
-        let (number, summary) = match ended {
-            Ok(ended) => ended,
-            // A panic fails its attempt only. Its job is a stray from now on, and its container is left.
-            Err(error) => {
-                error!(error = chain(&error), "an attempt panicked");
-                let mut under_way = self.under_way.iter();
-                let Some((&number, attempt)) = under_way.find(|(_, attempt)| attempt.task == error.id())
-                else {
-                    return;
-                };
-                self.shared.leave(&container_name(&self.shared.worker, number), attempt.job.as_ref());
-                (number, Summary { claimed: attempt.job.is_some(), trouble: None })
-            }
-        };
-        self.under_way.remove(&number);
-        self.attempts_ended += u64::from(summary.claimed);
-        let _ = self.slots.on(Signal::Over { claimed: summary.claimed });
-        match summary.trouble {
+        let Some(Over { origin, summary }) = self.under_way.ended(ended) else { return };
+        let Summary { claimed, trouble } = summary;
+        self.attempts_ended += u64::from(claimed);
+        // What was taken over and never held took no slot.
+        if origin == Origin::Slot || claimed {
+            let _ = self.slots.on(Signal::Over { claimed });
+        }
+        match trouble {
             Some(trouble) => self.troubled(trouble),
-            None if summary.claimed => self.troubles = 0,
+            None if claimed && origin == Origin::Slot => {
+                self.troubles.answered(Side::Start, Moment::now());
+                self.troubles.calm();
+            }
             None => {}
         }
     }
 
     /// Engine, gateway or database did not do their part: nothing is claimed until they answer again.
     fn troubled(&mut self, trouble: Trouble) {
-        let Trouble { reason, passing } = trouble;
-        self.troubles += 1;
+        self.troubles.begin(&trouble);
         let _ = self.slots.on(Signal::Trouble);
-        let wait = trouble_backoff(self.troubles);
-        if self.troubles == 1 {
-            warn!(reason, "no scan can be started; trying again until it can");
-        }
+        let Trouble { reason, passing, .. } = trouble;
         self.shared.progress(Progress::Trouble { reason, passing });
-        self.probe_at.get_or_insert(Instant::now() + wait);
+        self.probe_later();
+    }
+
+    fn probe_later(&mut self) {
+        if self.probe_at.is_none() {
+            self.probe_at = Some(Instant::now() + self.troubles.next_look());
+        }
     }
 
     /// Asks whether the engine answers again.
     fn probe(&mut self) {
         self.probe_at = None;
         let sandbox = self.shared.sandbox.clone();
-        self.chores.spawn(async move { Done::Probed(sandbox.version().await.map(|_| ())) });
+        self.chores.spawn(async move {
+            let sent = Moment::now();
+            Done::Probed { sent, answer: sandbox.version().await.map(|_| ()) }
+        });
     }
 
     /// Rows are due, or the database could not say.
@@ -254,35 +245,48 @@ impl<S: Sandbox> Loop<S> {
 
     fn renew(&mut self) {
         self.renewing = true;
-        let asked_for = self.under_way.iter().filter(|(_, a)| a.job.is_some()).map(|(n, _)| *n).collect();
+        self.troubles.settle(Moment::now());
+        let asked_for = self.under_way.holders();
         let ended = self.attempts_ended;
         let shared = Arc::clone(&self.shared);
         self.chores.spawn(async move {
+            let mut sent = Moment::now();
             let mut held = shared.store.renew(&shared.worker, ended).await;
             // A worker that was stopped for a day is forgotten; it says again who it is.
             if matches!(held, Err(StoreError::UnknownWorker { .. })) && shared.register().await.is_ok() {
+                sent = Moment::now();
                 held = shared.store.renew(&shared.worker, ended).await;
             }
-            Done::Renewed { asked_for, held }
+            Done::Renewed { asked_for, sent, held }
         });
     }
 
+    /// Two chores, because the engine may be slow and a dead worker's job must not wait for that.
     fn sweep(&mut self) {
-        self.sweeping = true;
-        let shared = Arc::clone(&self.shared);
-        let run_base = self.run_base.clone();
-        self.chores.spawn(async move {
-            recovery::sweep(&shared, &run_base).await;
-            Done::Swept
-        });
+        if self.phase == Phase::Running && !std::mem::replace(&mut self.seeking, true) {
+            let shared = Arc::clone(&self.shared);
+            self.chores.spawn(async move { Done::Orphans(orphans::find(&shared).await) });
+        }
+        if !std::mem::replace(&mut self.clearing, true) {
+            let (shared, run_base) = (Arc::clone(&self.shared), self.run_base.clone());
+            let by_listing = Instant::now() >= self.list_at;
+            if by_listing {
+                self.list_at = Instant::now() + LISTING;
+            }
+            self.chores.spawn(async move {
+                reaper::reap(&shared, by_listing).await;
+                run_dirs::clear(&shared, &run_base).await;
+                Done::Cleared
+            });
+        }
     }
 
     /// Takes what a chore brought; gives back a restarted gateway to listen to.
     fn done(&mut self, done: Result<Done, JoinError>) -> Option<Gateway> {
         match done {
-            Ok(Done::Renewed { asked_for, held }) => {
+            Ok(Done::Renewed { asked_for, sent, held }) => {
                 self.renewing = false;
-                self.renewed(&asked_for, held);
+                self.renewed(&asked_for, sent, held);
             }
             Ok(Done::Looked(rows)) => {
                 self.looking = false;
@@ -291,26 +295,17 @@ impl<S: Sandbox> Loop<S> {
                     Err(error) => self.troubled(Trouble::of("looking for due jobs", &error)),
                 }
             }
-            Ok(Done::Swept) => self.sweeping = false,
-            Ok(Done::Requeued) => {}
-            Ok(Done::Probed(Ok(()))) => {
-                if self.shared.gateway().is_alive() {
-                    let _ = self.slots.on(Signal::Recovered);
-                    if self.troubles > 1 {
-                        info!("scans can be started again");
-                    }
-                } else {
-                    self.restart_gateway();
-                }
+            Ok(Done::Orphans(found)) => {
+                self.seeking = false;
+                self.adopt(found);
             }
-            Ok(Done::Probed(Err(_))) => {
-                self.troubles += 1;
-                self.probe_at = Some(Instant::now() + trouble_backoff(self.troubles));
-            }
+            Ok(Done::Stray(found)) => self.take_in(found),
+            Ok(Done::Cleared) => self.clearing = false,
+            Ok(Done::Probed { sent, answer }) => self.probed(sent, answer),
             Ok(Done::GatewayRestarted(Ok(gateway))) => {
                 self.restarting_gateway = false;
                 *self.shared.gateway.lock().unwrap_or_else(PoisonError::into_inner) = gateway.clone();
-                let _ = self.slots.on(Signal::Recovered);
+                self.recovered();
                 info!("the egress gateway runs again");
                 return Some(gateway);
             }
@@ -320,10 +315,10 @@ impl<S: Sandbox> Loop<S> {
             }
             Err(error) => {
                 error!(error = chain(&error), "a chore of the loop panicked");
-                (self.renewing, self.looking, self.sweeping) = (false, false, false);
+                (self.renewing, self.looking, self.seeking, self.clearing) = (false, false, false, false);
                 self.restarting_gateway = false;
                 // Had it been the probe, nobody would ask again.
-                self.probe_at.get_or_insert(Instant::now() + trouble_backoff(self.troubles));
+                self.probe_later();
             }
         }
         None
@@ -336,55 +331,64 @@ impl<S: Sandbox> Loop<S> {
             self.parked_until = Some(Instant::now() + PARKED);
         }
         for _ in 0..starts {
-            let number = self.next_number;
-            self.next_number += 1;
-            let (orders, receiver) = watch::channel(Order::Work);
-            let runner = Runner::new(Arc::clone(&self.shared), number, receiver);
-            let task = self.attempts.spawn(async move { (number, runner.run().await) }).id();
-            self.under_way.insert(number, Attempt { task, orders, job: None });
+            self.under_way.start(Beginning::FreeSlot);
         }
     }
 
-    /// A job that was held when the renewal began and does not come back from it is lost. One that ended
-    /// meanwhile has written its last edge and does not listen any more.
-    fn renewed(&mut self, asked_for: &[u64], held: Result<Vec<Held>, StoreError>) {
+    /// Starts an attempt for each job of a dead worker: at once, because it has waited long enough.
+    fn adopt(&mut self, found: Result<Vec<(Orphan, Remedy)>, StoreError>) {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.troubled(Trouble::of("looking for jobs of dead workers", &error)),
+        };
+        for (orphan, remedy) in found {
+            if self.phase == Phase::Running && !self.under_way.knows(&orphan.job.id) {
+                self.under_way.start(Beginning::Orphan(Box::new(orphan), remedy));
+            }
+        }
+    }
+
+    fn take_in(&mut self, found: Result<Option<Box<Stray>>, StoreError>) {
+        // What cannot be read now is a stray at the next renewal too.
+        let Ok(Some(stray)) = found else { return };
+        if self.phase != Phase::Aborting && !self.under_way.knows(&stray.lease.job().id) {
+            let _ = self.slots.on(Signal::TakenOver);
+            self.under_way.start(Beginning::Stray(stray));
+        }
+    }
+
+    fn probed(&mut self, sent: Moment, answer: Result<(), SandboxError>) {
+        match answer {
+            Ok(()) => self.troubles.answered(Side::Engine, sent),
+            Err(error) => return self.troubled(Trouble::of("asking the engine who it is", &error)),
+        }
+        if !self.shared.gateway().is_alive() {
+            self.restart_gateway();
+        } else {
+            self.recovered();
+        }
+    }
+
+    /// Scans may start again, unless something else keeps them.
+    fn recovered(&mut self) {
+        if self.troubles.is_silent() {
+            self.probe_later();
+        } else {
+            let _ = self.slots.on(Signal::Recovered);
+        }
+    }
+
+    fn renewed(&mut self, asked_for: &[u64], sent: Moment, held: Result<Vec<Held>, StoreError>) {
         let held = match held {
             Ok(held) => held,
-            Err(error) => {
-                if !self.database_silent {
-                    warn!(error = chain(&error), "leases cannot be renewed; trying again");
-                }
-                self.database_silent = true;
-                return;
-            }
+            Err(error) => return self.troubled(Trouble::of("renewing leases", &error)),
         };
-        self.database_silent = false;
-        self.look_for_strays(&held);
-        for (number, attempt) in &self.under_way {
-            let Some(job) = &attempt.job else { continue };
-            match held.iter().find(|held| held.id == *job) {
-                Some(held) if held.cancel_requested => give(attempt, Order::Cancel),
-                Some(_) => {}
-                None if asked_for.contains(number) => give(attempt, Order::LeaseLost),
-                None => {}
-            }
+        self.troubles.answered(Side::Database, sent);
+        for id in self.under_way.strays(&held) {
+            let shared = Arc::clone(&self.shared);
+            self.chores.spawn(async move { Done::Stray(orphans::stray(&shared, &id).await) });
         }
-    }
-
-    /// A job that we hold without an attempt (its attempt panicked) would be held for ever. One that was just
-    /// claimed is known by the next renewal, so a stray is a job that was unknown twice.
-    fn look_for_strays(&mut self, held: &[Held]) {
-        let known = |id: &ScanId| self.under_way.values().any(|attempt| attempt.job.as_ref() == Some(id));
-        let unknown: HashSet<ScanId> =
-            held.iter().map(|held| &held.id).filter(|id| !known(id)).cloned().collect();
-        for id in self.unknown.intersection(&unknown) {
-            let (shared, id) = (Arc::clone(&self.shared), id.clone());
-            self.chores.spawn(async move {
-                recovery::requeue_stray(&shared, &id).await;
-                Done::Requeued
-            });
-        }
-        self.unknown = unknown;
+        self.under_way.renewed(asked_for, sent, &held);
     }
 
     fn gateway_event(&mut self, event: GatewayEvent) {
@@ -409,17 +413,6 @@ impl<S: Sandbox> Loop<S> {
         let config = self.gateway_config.clone();
         self.chores.spawn(async move { Done::GatewayRestarted(Gateway::spawn(config).await) });
     }
-}
-
-/// Tells an attempt, unless it was told something stronger before.
-fn give(attempt: &Attempt, order: Order) {
-    attempt.orders.send_if_modified(|current| {
-        let stronger = order > *current;
-        if stronger {
-            *current = order;
-        }
-        stronger
-    });
 }
 
 /// Sleeps until a moment, or for ever without one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use safeurl_protocol::Report;
 use tokio::sync::mpsc;
 
+use super::trouble::Trouble;
 use crate::domain::scan::ScanId;
 use crate::domain::state::State;
 
@@ -34,13 +35,15 @@ pub enum Progress {
 /// From an attempt to the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Note {
-    /// The attempt with this number holds this job now.
+    /// The attempt with this number holds this job now, by a claim or a take-over.
     Claimed {
         /// Number of the attempt within this process.
         attempt: u64,
         /// The job.
         job: ScanId,
     },
+    /// Something of ours did not do its part.
+    Trouble(Trouble),
 }
 
 /// The sending side of [`Note`]s. A loop that is gone reads nothing, and nothing depends on it.

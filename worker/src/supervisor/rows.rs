@@ -20,7 +20,7 @@ use crate::store::{AttemptRecord, Rows};
 /// What is known of an attempt when its last edge is written.
 pub(super) struct Account<'a> {
     pub(super) job: &'a Job,
-    pub(super) target: &'a Target,
+    pub(super) target: Option<&'a Target>,
     pub(super) terms: &'a Terms,
     pub(super) ledger: &'a Ledger,
     pub(super) ending: &'a Ending,
@@ -49,36 +49,26 @@ pub(super) fn of_attempt<S: Sandbox>(
         start_ms: facts.start_ms,
         run_ms: facts.run_ms,
     };
-    let body = match (ending, assessment, failure) {
-        (Ending::Report(report), Some(assessment), None) => {
+    let body = match (ending, assessment, failure, target) {
+        (Ending::Report(report), Some(assessment), None, Some(target)) => {
             let evidence = Evidence { target, report, ledger };
             Some(compose(job, terms.documented(), evidence, facts, assessment.clone(), now()))
         }
-        (Ending::Failure { report: Some(report), .. }, _, Some(failure)) if transition.to().is_final() => {
+        (Ending::Failure { report: Some(report), .. }, _, Some(failure), Some(target))
+            if transition.to().is_final() =>
+        {
             let evidence = Evidence { target, report, ledger };
             let assessment = not_evaluated(shared, failure).into();
             Some(compose(job, terms.documented(), evidence, facts, assessment, now()))
         }
-        (_, _, Some(failure)) if transition.to().is_final() => {
-            Some(failure_body(shared, job, Some(target), terms, ledger, facts, failure))
+        (_, _, Some(failure), _) if transition.to().is_final() => {
+            Some(failure_body(shared, job, target, terms, ledger, facts, failure))
         }
         _ => None,
     };
     let body = body.map(|body| without_secrets(body, &terms.headers));
     let egress = if body.is_some() { Vec::new() } else { egress_of(ledger) };
     Rows { attempt: Some(attempt), body, egress }
-}
-
-/// The rows of an attempt whose worker died: nobody knows more than that.
-pub(super) fn of_lost<S: Sandbox>(shared: &Shared<S>, job: &Job, transition: &Transition) -> Rows {
-    let attempt = AttemptRecord {
-        attempt: job.attempt,
-        container_id: job.container_id.clone(),
-        ..AttemptRecord::default()
-    };
-    let failure = transition.event().failure().filter(|_| transition.to().is_final());
-    let body = failure.map(|failure| refused(shared, job, failure));
-    Rows { attempt: Some(attempt), body, egress: Vec::new() }
 }
 
 /// The document of a scan that ended before a container had it.

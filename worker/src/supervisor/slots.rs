@@ -7,6 +7,8 @@ pub(super) enum Signal {
     Due(usize),
     /// An attempt claimed a row.
     Claimed,
+    /// A dead worker's job was taken over, whether or not a slot is free for it.
+    TakenOver,
     /// An attempt is over; `claimed` says whether it had a row.
     Over {
         /// It had claimed a row.
@@ -55,6 +57,7 @@ impl Slots {
                 self.waiting = self.waiting.saturating_sub(1);
                 self.working += 1;
             }
+            Signal::TakenOver => self.working += 1,
             Signal::Over { claimed: true } => self.working = self.working.saturating_sub(1),
             Signal::Over { claimed: false } => self.waiting = self.waiting.saturating_sub(1),
             Signal::Trouble => self.trouble = true,
@@ -97,6 +100,18 @@ mod tests {
         assert_eq!(slots.on(Signal::Due(1)), 1);
         let _ = slots.on(Signal::Drain);
         assert_eq!(slots.on(Signal::Due(9)), 0);
+    }
+
+    #[test]
+    fn what_was_taken_over_counts_although_no_slot_was_free() {
+        let mut slots = Slots::new(1);
+        assert_eq!(slots.on(Signal::Due(1)), 1);
+        let _ = slots.on(Signal::Claimed);
+        let _ = slots.on(Signal::TakenOver);
+        let _ = slots.on(Signal::Over { claimed: true });
+        assert!(!slots.can_start() && slots.on(Signal::Due(1)) == 0, "the other one still works");
+        let _ = slots.on(Signal::Over { claimed: true });
+        assert!(slots.can_start());
     }
 
     proptest! {

@@ -4,46 +4,35 @@
 //! half way is what a crash does: the obligation row, the labels and the lease say what is left, and recovery
 //! finds it.
 
+mod adopt;
+mod fetch;
 mod settle;
 mod start;
+mod told;
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tokio::time::sleep;
+use tracing::warn;
 
 use super::{Effect, Known, Seen, learn, plan};
 use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
-use crate::domain::failure::{Failure, FailureStage};
-use crate::domain::scan::{Job, Lease, WorkerId};
-use crate::domain::state::{Event, State, Transition};
-use crate::domain::target::{Masked, Target};
-use crate::gateway::{Door, DoorFiles};
-use crate::sandbox::{Network, Outcome, Ran, Sandbox, SandboxError, Waiting as _};
+use crate::domain::scan::{Job, Lease, ScanId, WorkerId};
+use crate::domain::target::Target;
+use crate::gateway::{AdoptedDoor, Door, DoorFiles, GatewayError};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::store::{ContainerRow, Orphan};
 use crate::supervisor::Shared;
-use crate::supervisor::ending::{Ending, Watched, decide, outcome_name};
+use crate::supervisor::ending::Ending;
 use crate::supervisor::invocation::{Terms, millis};
-
-/// How long a ready container waits for a job before it is thrown away.
-const IDLE: Duration = Duration::from_secs(5);
-
-/// What did not do its part before the hand-over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::supervisor) struct Trouble {
-    pub(in crate::supervisor) reason: String,
-    /// Waiting may cure it.
-    pub(in crate::supervisor) passing: bool,
-}
-
-impl Trouble {
-    pub(in crate::supervisor) fn of(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
-        let refused = error.downcast_ref::<SandboxError>().is_some_and(SandboxError::is_lasting);
-        Self { reason: format!("{what}: {}", chain(error)), passing: !refused }
-    }
-}
+use crate::supervisor::lease::{Asked, Hold};
+use crate::supervisor::recovery::Remedy;
+use crate::supervisor::retry::trouble_backoff;
+use crate::supervisor::trouble::Trouble;
 
 /// What the loop may tell a running attempt. Later orders outrank earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +49,42 @@ pub(in crate::supervisor) enum Order {
     LeaseLost,
 }
 
+/// Where an attempt begins.
+pub(in crate::supervisor) enum Beginning {
+    /// With a free slot.
+    FreeSlot,
+    /// With the job of a dead worker.
+    Orphan(Box<Orphan>, Remedy),
+    /// With a job of ours whose attempt broke off.
+    Stray(Box<Stray>),
+}
+
+impl Beginning {
+    /// The job, where it is known from the beginning.
+    pub(in crate::supervisor) fn job(&self) -> Option<&ScanId> {
+        match self {
+            Self::FreeSlot => None,
+            Self::Orphan(orphan, _) => Some(&orphan.job.id),
+            Self::Stray(stray) => Some(&stray.lease.job().id),
+        }
+    }
+}
+
+/// A job that this worker holds although no attempt of it works on it.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Stray {
+    pub(in crate::supervisor) lease: Lease,
+    /// What was written down of its container.
+    pub(in crate::supervisor) container: Option<ContainerRow>,
+}
+
+/// What an attempt hears from the loop.
+pub(in crate::supervisor) struct Lines {
+    pub(in crate::supervisor) orders: watch::Receiver<Order>,
+    /// When the lease that it has now was asked for.
+    pub(in crate::supervisor) asked: Asked,
+}
+
 /// How an attempt went, for the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::supervisor) struct Summary {
@@ -72,26 +97,69 @@ pub(in crate::supervisor) struct Summary {
 /// One attempt under way.
 pub(in crate::supervisor) struct Runner<S: Sandbox> {
     shared: Arc<Shared<S>>,
-    orders: watch::Receiver<Order>,
+    lines: Lines,
     number: u64,
     name: String,
     uid: Option<u32>,
     /// What the door is to be, until it is opened.
     files: Option<DoorFiles>,
-    door: Option<Door>,
+    way: Option<Way>,
     container: Option<String>,
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,
+    /// What is to be taken over, until it is.
+    orphan: Option<Box<Orphan>>,
+    origin: Origin,
     work: Option<Work>,
     claimed: bool,
     trouble: Option<Trouble>,
+}
+
+/// Whose container it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Made for this attempt.
+    Own,
+    /// A dead worker's.
+    Adopted,
+    /// Out of our reach, if there is one.
+    Elsewhere,
+}
+
+/// The container's way out.
+enum Way {
+    Own(Door),
+    /// Of a gateway without a supervisor.
+    Adopted(AdoptedDoor),
+    /// Of an attempt of ours that broke off: its gateway does not know that.
+    Stray(DoorFiles),
+}
+
+impl Way {
+    async fn close(&self) -> Result<Ledger, GatewayError> {
+        match self {
+            Self::Own(door) => door.close().await,
+            Self::Adopted(door) => door.close().await,
+            Self::Stray(files) => crate::gateway::read_ledger(&files.ledger_path)
+                .map_err(|source| GatewayError::Files { path: files.ledger_path.clone(), source }),
+        }
+    }
+
+    fn discard(self) -> io::Result<()> {
+        match self {
+            Self::Own(door) => door.discard(),
+            Self::Adopted(door) => door.discard(),
+            Self::Stray(files) => files.remove(),
+        }
+    }
 }
 
 /// What there is from the claim on.
 struct Work {
     lease: Option<Lease>,
     job: Job,
-    target: Target,
+    /// `None` for a row whose URL cannot be fetched.
+    target: Option<Target>,
     terms: Terms,
     outcome: Option<Outcome>,
     ended: Option<OutcomeName>,
@@ -105,37 +173,71 @@ struct Work {
     whole: Option<Arc<Report>>,
 }
 
+impl Work {
+    fn new(lease: Lease, target: Option<Target>, terms: Terms) -> Self {
+        Self {
+            job: lease.job().clone(),
+            lease: Some(lease),
+            target,
+            terms,
+            outcome: None,
+            ended: None,
+            exit_code: None,
+            run_ms: 0,
+            stderr_tail: String::new(),
+            ledger: Ledger::default(),
+            ending: None,
+            assessment: None,
+            whole: None,
+        }
+    }
+}
+
 impl<S: Sandbox> Runner<S> {
-    pub(in crate::supervisor) fn new(
-        shared: Arc<Shared<S>>,
-        number: u64,
-        orders: watch::Receiver<Order>,
-    ) -> Self {
+    fn new(shared: Arc<Shared<S>>, number: u64, lines: Lines) -> Self {
         let name = container_name(&shared.worker, number);
         Self {
             shared,
-            orders,
+            lines,
             number,
             name,
             uid: None,
             files: None,
-            door: None,
+            way: None,
             container: None,
             waiting: None,
             start_ms: None,
+            orphan: None,
+            origin: Origin::Own,
             work: None,
             claimed: false,
             trouble: None,
         }
     }
 
-    /// Runs the attempt to its end.
-    pub(in crate::supervisor) async fn run(mut self) -> Summary {
-        let mut known = Some(Known::SlotFree);
+    /// Runs an attempt from where it begins to its end.
+    pub(in crate::supervisor) async fn run(
+        shared: Arc<Shared<S>>,
+        number: u64,
+        lines: Lines,
+        beginning: Beginning,
+    ) -> Summary {
+        let mut runner = Self::new(shared, number, lines);
+        let known = match beginning {
+            Beginning::FreeSlot => Known::SlotFree,
+            Beginning::Orphan(orphan, remedy) => runner.orphaned(orphan, remedy),
+            Beginning::Stray(stray) => runner.strayed(*stray).await,
+        };
+        runner.go_on(known).await;
+        Summary { claimed: runner.claimed, trouble: runner.trouble }
+    }
+
+    async fn go_on(&mut self, known: Known) {
+        let mut known = Some(known);
         while let Some(now) = known.take() {
-            if let (Known::LeaseLost, Some(work)) = (now, &self.work) {
+            if now == Known::LeaseLost && self.origin == Origin::Own && self.work.is_some() {
                 // The new holder decides; what its last edge leaves behind is ours to remove then.
-                self.shared.leave(&self.name, Some(&work.job.id));
+                self.shared.leave(&self.name);
             }
             for effect in plan(now) {
                 known = learn(*effect, self.carry_out(*effect).await);
@@ -144,7 +246,6 @@ impl<S: Sandbox> Runner<S> {
                 }
             }
         }
-        Summary { claimed: self.claimed, trouble: self.trouble }
     }
 
     async fn carry_out(&mut self, effect: Effect) -> Seen {
@@ -156,9 +257,11 @@ impl<S: Sandbox> Runner<S> {
             Effect::Claim => self.claim().await,
             Effect::Bind => self.bind().await,
             Effect::Run => self.hand_over().await,
-            Effect::TakeOver | Effect::Examine | Effect::Follow => Seen::Lost,
+            Effect::TakeOver => self.take_over().await,
+            Effect::Examine => self.examine().await,
+            Effect::Follow => self.follow().await,
             Effect::CloseDoor => self.close_door().await,
-            Effect::Confirm => Seen::Done,
+            Effect::Confirm => self.confirm().await,
             Effect::Kill => self.kill().await,
             Effect::Advance => self.advance().await,
             Effect::Judge => self.judge().await,
@@ -166,113 +269,42 @@ impl<S: Sandbox> Runner<S> {
             Effect::Release => self.release().await,
             Effect::Remove => self.remove().await,
             Effect::DiscardDoor => {
-                if let Some(door) = self.door.take()
-                    && let Err(error) = door.discard()
+                if let Some(way) = self.way.take()
+                    && let Err(error) = way.discard()
                 {
-                    warn!(door.id = door.id, error = chain(&error), "a gateway socket is left to the end");
+                    warn!(
+                        container.name = self.name,
+                        error = chain(&error),
+                        "a gateway socket is left to the end"
+                    );
                 }
                 Seen::Done
             }
         }
     }
 
-    async fn hand_over(&mut self) -> Seen {
-        let (Some(work), Some(waiting)) = (&mut self.work, self.waiting.take()) else {
-            return Seen::Trouble;
-        };
-        let invocation = work.terms.invocation(&work.job, &work.target, &self.shared.config);
-        let line = match serde_json::to_string(&invocation) {
-            Ok(line) => line,
-            Err(error) => {
-                return self.troubled("writing an invocation", &error);
-            }
-        };
-        let mut orders = self.orders.clone();
-        let stopped = async move {
-            // The loop holds the sender for as long as the attempt runs; should it be gone, nobody cancels.
-            if orders.wait_for(|order| matches!(order, Order::Cancel | Order::Abort)).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::pin!(stopped);
-        let attempt = work.job.attempt_name();
-        let lost = lost_lease(self.orders.clone());
-        let ran = tokio::select! {
-            // A job that is lost already is not handed over at all.
-            biased;
-            () = lost => return Seen::Lost,
-            ran = waiting.run(&line, &attempt, work.terms.timeout, stopped, async { true }) => ran,
-        };
-        info!(
-            scan.id = %work.job.id,
-            container.id = self.container.as_deref().unwrap_or_default(),
-            outcome = ?outcome_name(&ran.outcome),
-            exit_code = ran.exit_code,
-            start_ms = self.start_ms,
-            run_ms = ran.run_ms,
-            "container ended"
-        );
-        let Ran { outcome, stderr_tail, run_ms, exit_code } = ran;
-        if outcome == Outcome::Disowned {
-            return Seen::Lost;
-        }
-        work.ended = Some(outcome_name(&outcome));
-        work.outcome = Some(outcome);
-        (work.stderr_tail, work.run_ms, work.exit_code) = (stderr_tail, run_ms, exit_code);
-        Seen::Over
+    /// The attempt's hold on its job; `None` without one.
+    fn hold(&self) -> Option<Hold<S>> {
+        let work = self.work.as_ref()?;
+        Some(Hold {
+            shared: Arc::clone(&self.shared),
+            job: work.job.clone(),
+            orders: self.lines.orders.clone(),
+            asked: self.lines.asked.clone(),
+        })
     }
 
-    async fn close_door(&mut self) -> Seen {
-        let Some(door) = &self.door else { return Seen::Done };
-        let ledger = match door.close().await {
-            Ok(ledger) => ledger,
-            Err(error) => {
-                // An incomplete ledger makes the attempt count as lost, which is what it is.
-                warn!(error = chain(&error), "the gateway's ledger cannot be read");
-                Ledger::default()
-            }
-        };
-        let Some(work) = &mut self.work else { return Seen::Done };
-        let Some(outcome) = work.outcome.take() else { return Seen::Done };
-        work.ledger = ledger;
-        let watched = match self.shared.config.network {
-            Network::None => Watched::Gateway(&work.ledger),
-            Network::Bridge => Watched::Bridge,
-        };
-        let mut ending = decide(outcome, &work.job.attempt_name(), watched);
-        // A body nobody asked for is dropped as well.
-        let body = ending.take_body();
-        ending.without_secrets(&work.terms.headers);
-        if self.shared.config.evidence {
-            work.whole = ending.report().map(|report| Arc::new(Report { body, ..report.clone() }));
+    async fn confirm(&mut self) -> Seen {
+        match self.hold() {
+            Some(hold) if hold.is_ours().await => Seen::Done,
+            Some(_) | None => Seen::Lost,
         }
-        match *self.orders.borrow() {
-            Order::LeaseLost => return Seen::Lost,
-            Order::Abort if !matches!(ending, Ending::Report(_)) => ending = Ending::Aborted,
-            Order::Work | Order::Drain | Order::Cancel | Order::Abort => {}
-        }
-        let end = ending.end();
-        work.ending = Some(ending);
-        Seen::Ends(end)
-    }
-
-    /// Nothing is settled before the container is surely dead, so this goes on until the engine says so.
-    async fn kill(&mut self) -> Seen {
-        let Some(id) = self.container.clone() else { return Seen::Done };
-        let mut failures = 0;
-        while let Err(error) = self.shared.sandbox.kill(&id).await {
-            failures += 1;
-            if failures == 1 {
-                warn!(container.id = id, error = chain(&error), "a container cannot be killed yet");
-            }
-            if !settle::again(&self.orders, failures).await {
-                return Seen::Lost;
-            }
-        }
-        Seen::Done
     }
 
     fn facts(&self) -> SandboxFacts {
+        if self.origin == Origin::Elsewhere {
+            return SandboxFacts::default();
+        }
         let config = &self.shared.config;
         let work = self.work.as_ref();
         let queue_ms = work.and_then(|work| {
@@ -296,21 +328,30 @@ impl<S: Sandbox> Runner<S> {
             queue_ms,
             start_ms: self.start_ms,
             run_ms: work.filter(|work| work.ended.is_some()).map(|work| work.run_ms),
-            adopted: false,
+            adopted: self.origin == Origin::Adopted,
         }
     }
+}
+
+/// Waits before something is tried again that must succeed before the attempt can go on. `false` when there is no
+/// point in it any more: the job is somebody else's, or this worker has to end.
+pub(in crate::supervisor) async fn again(orders: &watch::Receiver<Order>, failures: u32) -> bool {
+    const TRIES_AT_ABORT: u32 = 3;
+    let mut orders = orders.clone();
+    let order = *orders.borrow_and_update();
+    if order == Order::LeaseLost || order == Order::Abort && failures > TRIES_AT_ABORT {
+        return false;
+    }
+    tokio::select! {
+        Ok(()) = orders.changed() => {}
+        () = sleep(trouble_backoff(failures)) => {}
+    }
+    true
 }
 
 /// The name of an attempt's container, which its obligation has before the container is there.
 pub(in crate::supervisor) fn container_name(worker: &WorkerId, number: u64) -> String {
     format!("safeurl-{worker}-{number}")
-}
-
-/// Waits until the lease is somebody else's.
-async fn lost_lease(mut orders: watch::Receiver<Order>) {
-    if orders.wait_for(|order| *order == Order::LeaseLost).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// An error with its causes on one line.
@@ -323,55 +364,4 @@ pub(in crate::supervisor) fn chain(error: &(dyn std::error::Error + 'static)) ->
         cause = next.source();
     }
     text
-}
-
-/// What the log says of an edge, kept until the edge is written.
-pub(in crate::supervisor) struct Told {
-    from: State,
-    to: State,
-    reason: &'static str,
-    failure: Option<Failure>,
-}
-
-impl Told {
-    pub(in crate::supervisor) fn of(transition: &Transition) -> Self {
-        Self {
-            from: transition.from(),
-            to: transition.to(),
-            reason: transition.event().name(),
-            failure: transition.event().failure().cloned(),
-        }
-    }
-
-    fn of_claim() -> Self {
-        Self { from: State::Queued, to: State::Fetching, reason: Event::Claim.name(), failure: None }
-    }
-}
-
-/// The reason, where no container had a part in it: one from there may quote a page, or the query of an address.
-fn ours(failure: &Failure) -> Option<&str> {
-    match failure.stage {
-        FailureStage::Fetch | FailureStage::Report => None,
-        FailureStage::Claim | FailureStage::Start | FailureStage::Analyse | FailureStage::Store => {
-            Some(&failure.message)
-        }
-    }
-}
-
-/// One line per transition.
-pub(in crate::supervisor) fn logged(job: &Job, told: &Told) {
-    let Told { from, to, reason, failure } = told;
-    let target = Target::parse(&job.url).ok();
-    let url = target.as_ref().map(|target| Masked(target.url()).to_string()).unwrap_or_default();
-    info!(
-        scan.id = %job.id,
-        scan.attempt = job.attempt,
-        from = %from,
-        to = %to,
-        reason,
-        failure.class = failure.as_ref().map(|failure| failure.class.as_str()),
-        failure.message = failure.as_ref().and_then(ours),
-        url,
-        "transition"
-    );
 }

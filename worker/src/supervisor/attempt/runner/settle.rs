@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
 use tracing::warn;
 
-use super::{Order, Runner, Seen, Told, chain, logged};
+use super::told::{Told, logged};
+use super::{Order, Runner, again, chain};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease};
 use crate::domain::state::{Event, Transition, step};
 use crate::sandbox::Sandbox;
-use crate::store::{Advanced, Rows, SettleError, Settled};
+use crate::store::{Advanced, Rows, SettleError, Settled, StoreError};
+use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::progress::Progress;
-use crate::supervisor::retry::{after_failure, jitter, trouble_backoff};
+use crate::supervisor::retry::{after_failure, jitter};
 use crate::supervisor::rows::{self, Account};
+use crate::supervisor::trouble::is_silence;
 use crate::supervisor::{Shared, judge};
 
 impl<S: Sandbox> Runner<S> {
@@ -38,9 +40,9 @@ impl<S: Sandbox> Runner<S> {
                 Ok(Advanced::Conflict) => return Seen::Lost,
                 Err(SettleError { lease, error }) => {
                     failures += 1;
-                    database_silent(failures, &work.job, &error);
+                    not_written(&self.shared, failures, &work.job, &error);
                     work.lease = Some(*lease);
-                    if !again(&self.orders, failures).await {
+                    if !again(&self.lines.orders, failures).await {
                         return Seen::Lost;
                     }
                 }
@@ -51,12 +53,13 @@ impl<S: Sandbox> Runner<S> {
 
     pub(super) async fn judge(&mut self) -> Seen {
         let Some(work) = &mut self.work else { return Seen::Lost };
-        let Some(Ending::Report(report)) = &work.ending else { return Seen::Lost };
-        let report = report.clone();
+        let (Some(Ending::Report(report)), Some(target)) = (&work.ending, &work.target) else {
+            return Seen::Lost;
+        };
+        let (report, target) = (report.clone(), target.clone());
         let rules = Arc::clone(&self.shared.rules);
         let limit = self.shared.config.analysis_timeout;
-        let judged =
-            judge::within(limit, rules, work.target.clone(), report.clone(), work.ledger.clone()).await;
+        let judged = judge::within(limit, rules, target, report.clone(), work.ledger.clone()).await;
         match judged {
             Ok(assessment) => {
                 work.assessment = Some(assessment);
@@ -86,7 +89,7 @@ impl<S: Sandbox> Runner<S> {
         let Ok(transition) = step(work.job.state, event) else { return Seen::Lost };
         let account = Account {
             job: &work.job,
-            target: &work.target,
+            target: work.target.as_ref(),
             terms: &work.terms,
             ledger: &work.ledger,
             ending: &ending,
@@ -96,7 +99,7 @@ impl<S: Sandbox> Runner<S> {
         };
         let rows = rows::of_attempt(&self.shared, account, &transition);
         let (to, told) = (transition.to(), Told::of(&transition));
-        match settle_until_answered(&self.shared, &self.orders, lease, transition, rows).await {
+        match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
                 if to.is_final() {
@@ -124,7 +127,9 @@ impl<S: Sandbox> Runner<S> {
         let Some(lease) = work.lease.take() else { return Seen::Lost };
         let Ok(transition) = step(work.job.state, Event::Release) else { return Seen::Lost };
         let told = Told::of(&transition);
-        match settle_until_answered(&self.shared, &self.orders, lease, transition, Rows::default()).await {
+        match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, Rows::default())
+            .await
+        {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
                 self.shared.progress(Progress::Queued(work.job.id.clone()));
@@ -151,16 +156,22 @@ impl<S: Sandbox> Runner<S> {
         match self.shared.sandbox.remove(&handle).await {
             Ok(()) => {
                 if let Err(error) = self.shared.store.container_gone(&self.name).await {
-                    warn!(
-                        container.name = self.name,
-                        error = chain(&error),
-                        "a removed container stays written down"
-                    );
+                    // Removing it again does no harm, and ends in writing that down.
+                    self.shared.leave(&self.name);
+                    self.shared.trouble("writing down that a container is gone", &error);
                 }
             }
             Err(error) => {
-                self.shared.leave(&self.name, self.work.as_ref().map(|work| &work.job.id));
-                warn!(container.name = self.name, error = chain(&error), "a container is left to the reaper");
+                self.shared.leave(&self.name);
+                if is_silence(&error) {
+                    self.shared.trouble("removing a container", &error);
+                } else {
+                    warn!(
+                        container.name = self.name,
+                        error = chain(&error),
+                        "a container is left to the reaper"
+                    );
+                }
             }
         }
         Seen::Done
@@ -186,7 +197,7 @@ pub(super) async fn settle_until_answered<S: Sandbox>(
             Ok(settled) => return settled,
             Err(SettleError { lease: kept, error }) => {
                 failures += 1;
-                database_silent(failures, kept.job(), &error);
+                not_written(shared, failures, kept.job(), &error);
                 lease = *kept;
                 if !again(orders, failures).await {
                     return Settled::Conflict;
@@ -196,24 +207,11 @@ pub(super) async fn settle_until_answered<S: Sandbox>(
     }
 }
 
-/// Waits before something is tried again that must succeed before the attempt can go on. `false` when there is no
-/// point in it any more: the job is somebody else's, or this worker has to end.
-pub(super) async fn again(orders: &watch::Receiver<Order>, failures: u32) -> bool {
-    const TRIES_AT_ABORT: u32 = 3;
-    let mut orders = orders.clone();
-    let order = *orders.borrow_and_update();
-    if order == Order::LeaseLost || order == Order::Abort && failures > TRIES_AT_ABORT {
-        return false;
-    }
-    tokio::select! {
-        Ok(()) = orders.changed() => {}
-        () = sleep(trouble_backoff(failures)) => {}
-    }
-    true
-}
-
-fn database_silent(failures: u32, job: &Job, error: &(dyn std::error::Error + 'static)) {
-    if failures == 1 {
+/// Waiting cures what is passing, and that is told once for all attempts; what the database refuses is told of the job.
+fn not_written<S: Sandbox>(shared: &Shared<S>, failures: u32, job: &Job, error: &StoreError) {
+    if error.is_transient() {
+        shared.trouble("writing how far a scan has come", error);
+    } else if failures == 1 {
         warn!(scan.id = %job.id, error = chain(error), "the database does not take a write; trying again");
     }
 }

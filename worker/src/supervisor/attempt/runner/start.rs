@@ -1,19 +1,28 @@
 //! From a free slot to a job that is bound to a ready container.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::settle::settle_until_answered;
-use super::{IDLE, Order, Runner, Seen, Told, Trouble, Work, logged};
+use super::told::{Told, logged};
+use super::{Order, Runner, Way, Work};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::Lease;
 use crate::domain::state::{Event, step};
 use crate::domain::target::Target;
+use crate::gateway::Door;
 use crate::sandbox::{Request, Sandbox, Waiting as _};
 use crate::store::{Obligation, Rows, Settled};
+use crate::supervisor::attempt::Seen;
 use crate::supervisor::invocation::Terms;
+use crate::supervisor::lease::{Moment, renewed};
 use crate::supervisor::progress::{Note, Progress};
 use crate::supervisor::rows;
-use safeurl_protocol::ledger::Ledger;
+use crate::supervisor::trouble::Trouble;
+
+/// How long a ready container waits for a job before it is thrown away.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// What became of a claimed row.
 enum Taken {
@@ -48,7 +57,7 @@ impl<S: Sandbox> Runner<S> {
             }
             Err(error) => {
                 // The row may be there all the same.
-                self.shared.leave(&self.name, None);
+                self.shared.leave(&self.name);
                 self.troubled("writing down a container", &error)
             }
         }
@@ -59,10 +68,17 @@ impl<S: Sandbox> Runner<S> {
         let files = self.files.take().unwrap_or_else(|| gateway.new_door());
         match gateway.open(files, self.uid.unwrap_or_default()).await {
             Ok(door) => {
-                self.door = Some(door);
+                self.way = Some(Way::Own(door));
                 Seen::Done
             }
             Err(error) => self.troubled("opening a gateway socket", &error),
+        }
+    }
+
+    fn own_door(&self) -> Option<&Door> {
+        match &self.way {
+            Some(Way::Own(door)) => Some(door),
+            Some(Way::Adopted(_) | Way::Stray(_)) | None => None,
         }
     }
 
@@ -70,7 +86,7 @@ impl<S: Sandbox> Runner<S> {
         let request = Request {
             name: self.name.clone(),
             uid: self.uid.unwrap_or_default(),
-            door: self.door.as_ref().map(|door| door.mount_dir.clone()).unwrap_or_default(),
+            door: self.own_door().map(|door| door.mount_dir.clone()).unwrap_or_default(),
             role: "fetch",
         };
         match self.shared.sandbox.create(&request).await {
@@ -103,17 +119,18 @@ impl<S: Sandbox> Runner<S> {
         let container = self.container.clone().unwrap_or_default();
         let until = Instant::now() + IDLE;
         loop {
-            if *self.orders.borrow() >= Order::Drain {
+            if *self.lines.orders.borrow() >= Order::Drain {
                 return Seen::Nothing;
             }
+            let sent = Moment::now();
             match self.shared.queue.claim(&container).await {
-                Ok(Some(lease)) => match self.take(lease).await {
+                Ok(Some(lease)) => match self.take(lease, sent).await {
                     Taken::Work => return Seen::Done,
                     Taken::Next => {}
                     Taken::Lost => return Seen::Lost,
                 },
                 Ok(None) => {
-                    let mut orders = self.orders.clone();
+                    let mut orders = self.lines.orders.clone();
                     let Some(waiting) = &mut self.waiting else { return Seen::Nothing };
                     tokio::select! {
                         biased;
@@ -135,31 +152,17 @@ impl<S: Sandbox> Runner<S> {
     }
 
     /// Sees whether the claimed row is work for the container.
-    async fn take(&mut self, lease: Lease) -> Taken {
+    async fn take(&mut self, lease: Lease, sent: Moment) -> Taken {
         let job = lease.job().clone();
         logged(&job, &Told::of_claim());
         match Target::parse(&job.url) {
             Ok(target) => {
                 let terms = Terms::of(&job, &self.shared.config);
                 self.claimed = true;
+                renewed(&self.lines.asked, sent);
                 self.shared.notes.send(Note::Claimed { attempt: self.number, job: job.id.clone() });
                 self.shared.progress(Progress::Fetching(job.id.clone()));
-                let work = Work {
-                    lease: Some(lease),
-                    job,
-                    target,
-                    terms,
-                    outcome: None,
-                    ended: None,
-                    exit_code: None,
-                    run_ms: 0,
-                    stderr_tail: String::new(),
-                    ledger: Ledger::default(),
-                    ending: None,
-                    assessment: None,
-                    whole: None,
-                };
-                self.work = Some(work);
+                self.work = Some(Work::new(lease, Some(target), terms));
                 Taken::Work
             }
             Err(error) => {
@@ -169,7 +172,7 @@ impl<S: Sandbox> Runner<S> {
                 let rows = Rows { attempt: None, body: Some(body), egress: Vec::new() };
                 let Ok(transition) = step(job.state, Event::Fail(failure)) else { return Taken::Lost };
                 let (to, told) = (transition.to(), Told::of(&transition));
-                match settle_until_answered(&self.shared, &self.orders, lease, transition, rows).await {
+                match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
                     Settled::Done { .. } => {
                         logged(&job, &told);
                         self.shared.progress(Progress::Ended(job.id, to));
@@ -177,7 +180,7 @@ impl<S: Sandbox> Runner<S> {
                     }
                     // The row may still name the container, which must stay then.
                     Settled::Cancelled(_) | Settled::Conflict => {
-                        self.shared.leave(&self.name, Some(&job.id));
+                        self.shared.leave(&self.name);
                         Taken::Lost
                     }
                 }
@@ -186,7 +189,7 @@ impl<S: Sandbox> Runner<S> {
     }
 
     pub(super) async fn bind(&mut self) -> Seen {
-        let (Some(work), Some(door)) = (&self.work, &self.door) else { return Seen::Trouble };
+        let (Some(work), Some(door)) = (&self.work, self.own_door()) else { return Seen::Trouble };
         let budgets = work.terms.budgets(&self.shared.config);
         match door.bind(&work.job.attempt_name(), budgets).await {
             Ok(()) => Seen::Done,

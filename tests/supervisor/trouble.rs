@@ -1,0 +1,242 @@
+//! Trouble of our own: nothing is claimed meanwhile, nothing fails or is counted for it, and it is told once.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use safeurl::domain::scan::ScanId;
+use safeurl::domain::state::State;
+use safeurl::sandbox::Outcome;
+use safeurl::shutdown::Signal;
+use tokio::time::{sleep, timeout};
+
+use super::fake::{Beginning, Gate, Op, Work};
+use super::stage::{LONG, LOOK, Stage};
+
+/// The log of this process: every test has one of its own.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn start() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).init();
+        log
+    }
+
+    /// Waits until each of these is in a line.
+    async fn until(&self, parts: &[&str]) {
+        let all = async {
+            while parts.iter().any(|part| self.lines(part).is_empty()) {
+                sleep(LOOK).await;
+            }
+        };
+        assert!(timeout(LONG, all).await.is_ok(), "{parts:?} in {:?}", self.lines(""));
+    }
+
+    /// The lines with this in them.
+    fn lines(&self, part: &str) -> Vec<String> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = String::from_utf8(bytes).expect("the log is text");
+        text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
+}
+
+/// The job was done by its first claim, and nothing was counted against it.
+async fn untouched(stage: &Stage, id: &ScanId) {
+    let job = stage.until_state(id, State::Completed).await;
+    assert_eq!((job.attempt, job.attempt_base, job.losses), (1, 0, 0));
+    assert_eq!(stage.reasons(id).await, ["claimed", "report accepted", "completed"]);
+}
+
+/// An engine that does not answer this three times costs a job nothing but time, and is told of once.
+async fn costs_nothing(op: Op, work: Option<Work>, state: State) {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    stage.fake.set_silent_at(op, 3);
+    if let Some(work) = work {
+        stage.fake.next_work(work);
+    }
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    let job = stage.until_state(&id, state).await;
+    assert_eq!((job.attempt, job.attempt_base, job.losses), (1, 0, 0), "{:?}", stage.reasons(&id).await);
+    stage.until_rows("SELECT name FROM containers", &[]).await;
+    stage.fake.until_answering(op).await;
+    stage.drain(running).await;
+    assert_eq!(log.lines("WARN").len(), 1, "{:?}", log.lines(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_silent_at_a_create_costs_nothing() {
+    costs_nothing(Op::Create, None, State::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_silent_at_a_start_costs_nothing() {
+    costs_nothing(Op::Start, None, State::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_silent_at_a_kill_costs_nothing() {
+    costs_nothing(Op::Kill, Some(Work::Ends(Outcome::TimedOut)), State::TimedOut).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_silent_at_a_removal_costs_nothing() {
+    costs_nothing(Op::Remove, None, State::Completed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_silent_when_listed_costs_nothing() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    stage.fake.set_silent_at(Op::List, 1);
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    untouched(&stage, &id).await;
+    stage.drain(running).await;
+    assert_eq!(log.lines("WARN").len(), 1, "{:?}", log.lines(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_workers_container_is_adopted_although_the_engine_is_silent_at_first() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    let gate = Gate::shut();
+    stage.fake.next_work(Work::At(gate.clone()));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    let dead = running.worker.clone();
+    running.crash().await;
+    stage.bury(&dead).await;
+    stage.fake.set_silent_at(Op::Look, 3);
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::Follow, 1).await;
+    gate.open();
+    let job = stage.until_state(&id, State::Completed).await;
+    assert_eq!((job.attempt, job.losses), (1, 0));
+    stage.drain(running).await;
+    assert_eq!(stage.fake.invocations().len(), 1);
+    assert_eq!(log.lines("WARN").len(), 1, "{:?}", log.lines(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_silent_for_long_is_told_once_at_each_end_of_it() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    stage.fake.set_silent(true);
+    let ids = [stage.submit().await, stage.submit().await, stage.submit().await];
+    let running = stage.supervise().await;
+    // Several looks of everybody who looks, further and further apart.
+    stage.fake.until_unanswered(Op::Version, 5).await;
+    assert_eq!(stage.rows("SELECT count(*) FROM scan_jobs WHERE attempt > 0").await, ["0"]);
+    stage.fake.set_silent(false);
+    for id in &ids {
+        untouched(&stage, id).await;
+    }
+    log.until(&["the container engine answers again"]).await;
+    stage.drain(running).await;
+    assert_eq!(log.lines("WARN").len(), 1, "{:?}", log.lines("WARN"));
+    assert_eq!(log.lines("the container engine answers again").len(), 1, "{:?}", log.lines(""));
+}
+
+/// Holds the database's lock for longer than anybody waits for it, which is told once.
+async fn locked(stage: &Stage, log: &Log, meanwhile: impl AsyncFnOnce()) {
+    stage.sql("BEGIN IMMEDIATE").await;
+    meanwhile().await;
+    log.until(&["WARN"]).await;
+    stage.sql("COMMIT").await;
+    log.until(&["the database answers again"]).await;
+    assert_eq!(log.lines("WARN").len(), 1, "{:?}", log.lines("WARN"));
+    assert_eq!(log.lines("the database answers again").len(), 1, "{:?}", log.lines(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_locked_at_a_claim_costs_nothing() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    let gate = Gate::shut();
+    stage.fake.next_start(Beginning::At(gate.clone()));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::Start, 1).await;
+    locked(&stage, &log, async || gate.open()).await;
+    untouched(&stage, &id).await;
+    stage.drain(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_locked_when_a_report_comes_costs_nothing() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    let gate = Gate::shut();
+    stage.fake.next_work(Work::At(gate.clone()));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    locked(&stage, &log, async || gate.open()).await;
+    untouched(&stage, &id).await;
+    stage.until_rows("SELECT name FROM containers", &[]).await;
+    stage.drain(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_locked_when_a_container_is_removed_costs_nothing() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    let gate = Gate::shut();
+    stage.fake.remove_at(&gate);
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    untouched(&stage, &id).await;
+    stage.fake.until_asked(Op::Remove, 1).await;
+    locked(&stage, &log, async || gate.open()).await;
+    stage.until_rows("SELECT name FROM containers", &[]).await;
+    stage.drain(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_without_time_left_is_killed_only_once_the_database_says_whose_it_is() {
+    let mut stage = Stage::new().await;
+    // Longer than a lease is certain without a renewal.
+    stage.config.timeout = std::time::Duration::from_secs(6);
+    stage.fake.next_work(Work::At(Gate::shut()));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    stage.sql("BEGIN IMMEDIATE").await;
+    stage.fake.until_asked(Op::AskKill, 1).await;
+    assert!(!stage.fake.is_dead("c1"));
+    stage.sql("COMMIT").await;
+    let job = stage.until_state(&id, State::TimedOut).await;
+    assert_eq!(job.attempt, 1);
+    stage.drain(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_cut_off_for_longer_than_its_lease_kills_nothing_of_what_it_lost() {
+    let mut stage = Stage::new().await;
+    stage.config.timeout = std::time::Duration::from_secs(6);
+    stage.fake.next_work(Work::At(Gate::shut()));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    let other = stage.other_worker().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    stage.sql("BEGIN IMMEDIATE").await;
+    stage.fake.until_asked(Op::AskKill, 1).await;
+    // By the time that the database answers the job has changed hands.
+    super::leases::take_away(&stage, &id, &other).await;
+    stage.sql("COMMIT").await;
+    stage.fake.until_asked(Op::LetGo, 1).await;
+    running.trigger.step(Signal::Terminate);
+    running.finished().await;
+    assert_eq!(stage.fake.asked(Op::Kill), Vec::<String>::new());
+    assert!(!stage.fake.is_dead("c1"));
+    assert_eq!(stage.fake.violations(), Vec::<String>::new());
+}

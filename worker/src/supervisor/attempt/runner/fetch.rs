@@ -1,0 +1,138 @@
+//! From the hand-over to the end of the container's part.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use safeurl_protocol::Report;
+use safeurl_protocol::ledger::Ledger;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{Order, Origin, Runner, again, chain};
+use crate::domain::state::State;
+use crate::sandbox::{Network, Outcome, Ran, Sandbox, Waiting as _};
+use crate::supervisor::attempt::{End, Seen};
+use crate::supervisor::ending::{Ending, Watched, decide, outcome_name};
+use crate::supervisor::trouble::is_silence;
+
+impl<S: Sandbox> Runner<S> {
+    pub(super) async fn hand_over(&mut self) -> Seen {
+        let (Some(work), Some(hold), Some(waiting)) = (&self.work, self.hold(), self.waiting.take()) else {
+            return Seen::Trouble;
+        };
+        let Some(target) = &work.target else { return Seen::Trouble };
+        let invocation = work.terms.invocation(&work.job, target, &self.shared.config);
+        let line = match serde_json::to_string(&invocation) {
+            Ok(line) => line,
+            Err(error) => {
+                return self.troubled("writing an invocation", &error);
+            }
+        };
+        let attempt = work.job.attempt_name();
+        let stopped = std::pin::pin!(stopped(self.lines.orders.clone()));
+        let may_kill = async move { hold.is_ours().await };
+        let ran = tokio::select! {
+            // A job that is lost already is not handed over at all.
+            biased;
+            () = lost_lease(self.lines.orders.clone()) => return Seen::Lost,
+            ran = waiting.run(&line, &attempt, work.terms.timeout, stopped, may_kill) => ran,
+        };
+        self.ran(ran)
+    }
+
+    /// Takes down how the container's part went.
+    pub(super) fn ran(&mut self, ran: Ran) -> Seen {
+        let Some(work) = &mut self.work else { return Seen::Lost };
+        info!(
+            scan.id = %work.job.id,
+            container.id = self.container.as_deref().unwrap_or_default(),
+            outcome = ?outcome_name(&ran.outcome),
+            exit_code = ran.exit_code,
+            start_ms = self.start_ms,
+            run_ms = ran.run_ms,
+            adopted = self.origin == Origin::Adopted,
+            "container ended"
+        );
+        let Ran { outcome, stderr_tail, run_ms, exit_code } = ran;
+        if outcome == Outcome::Disowned {
+            return Seen::Lost;
+        }
+        work.ended = Some(outcome_name(&outcome));
+        work.outcome = Some(outcome);
+        (work.stderr_tail, work.run_ms, work.exit_code) = (stderr_tail, run_ms, exit_code);
+        Seen::Over
+    }
+
+    pub(super) async fn close_door(&mut self) -> Seen {
+        let ledger = match &self.way {
+            Some(way) => match way.close().await {
+                Ok(ledger) => ledger,
+                Err(error) => {
+                    // An incomplete ledger makes the attempt count as lost, which is what it is.
+                    warn!(error = chain(&error), "the gateway's ledger cannot be read");
+                    Ledger::default()
+                }
+            },
+            None => Ledger::default(),
+        };
+        let Some(work) = &mut self.work else { return Seen::Done };
+        let Some(outcome) = work.outcome.take() else { return Seen::Done };
+        work.ledger = ledger;
+        let watched = match self.shared.config.network {
+            Network::None => Watched::Gateway(&work.ledger),
+            Network::Bridge => Watched::Bridge,
+        };
+        let mut ending = decide(outcome, &work.job.attempt_name(), watched);
+        // A body nobody asked for is dropped as well.
+        let body = ending.take_body();
+        ending.without_secrets(&work.terms.headers);
+        if self.shared.config.evidence {
+            work.whole = ending.report().map(|report| Arc::new(Report { body, ..report.clone() }));
+        }
+        match *self.lines.orders.borrow() {
+            Order::LeaseLost => return Seen::Lost,
+            Order::Abort if !matches!(ending, Ending::Report(_)) => ending = Ending::Aborted,
+            Order::Work | Order::Drain | Order::Cancel | Order::Abort => {}
+        }
+        let end = match ending.end() {
+            End::Report if work.job.state == State::Analyzing => End::Accepted,
+            end => end,
+        };
+        work.ending = Some(ending);
+        Seen::Ends(end)
+    }
+
+    /// Nothing is settled before the container is surely dead, so this goes on until the engine says so.
+    pub(super) async fn kill(&mut self) -> Seen {
+        let Some(id) = self.container.clone() else { return Seen::Done };
+        let mut failures = 0;
+        while let Err(error) = self.shared.sandbox.kill(&id).await {
+            failures += 1;
+            if is_silence(&error) {
+                self.shared.trouble("killing a container", &error);
+            } else if failures == 1 {
+                warn!(container.id = id, error = chain(&error), "a container cannot be killed yet");
+            }
+            // What was ours before the wait need not be ours after it.
+            if !again(&self.lines.orders, failures).await || self.confirm().await != Seen::Done {
+                return Seen::Lost;
+            }
+        }
+        Seen::Done
+    }
+}
+
+/// Waits for a wish to stop the container.
+pub(super) async fn stopped(mut orders: watch::Receiver<Order>) {
+    // The loop holds the sender for as long as the attempt runs; should it be gone, nobody cancels.
+    if orders.wait_for(|order| matches!(order, Order::Cancel | Order::Abort)).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Waits until the lease is somebody else's.
+pub(super) async fn lost_lease(mut orders: watch::Receiver<Order>) {
+    if orders.wait_for(|order| *order == Order::LeaseLost).await.is_err() {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,56 @@
+//! Finds jobs that nobody works on, and says what is to be done with each. An attempt of the loop does it.
+
+use tracing::info;
+
+use super::{Place, Remedy, is_alive, remedy};
+use crate::domain::scan::{RENEWAL, ScanId};
+use crate::domain::timestamp::Timestamp;
+use crate::sandbox::Sandbox;
+use crate::store::{Orphan, StoreError};
+use crate::supervisor::Shared;
+use crate::supervisor::attempt::runner::Stray;
+
+/// The jobs of dead workers that this one is to see to.
+pub(in crate::supervisor) async fn find<S: Sandbox>(
+    shared: &Shared<S>,
+) -> Result<Vec<(Orphan, Remedy)>, StoreError> {
+    let ended = shared.store.end_abandoned_reserved().await?;
+    if ended > 0 {
+        info!(jobs = ended, "ended the jobs of a scan whose process died");
+    }
+    let orphans = shared.store.orphans(shared.config.unleased_after).await?;
+    if orphans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (workers, now) = (shared.store.workers().await?, shared.store.now().await?);
+    let decided = orphans.into_iter().map(|orphan| {
+        let engine = orphan.engine_id.as_deref().unwrap_or_default();
+        let attended = workers.iter().any(|worker| is_alive(worker, now) && worker.row.engine_id == engine);
+        let place = match orphan.job.container_id {
+            None => Place::Nowhere,
+            Some(_) if engine == shared.config.engine.id => Place::Here,
+            Some(_) => Place::Elsewhere { attended },
+        };
+        let remedy = remedy(place);
+        (orphan, remedy)
+    });
+    Ok(decided.filter(|(_, remedy)| *remedy != Remedy::LeaveToOthers).collect())
+}
+
+/// Sees whether a job that this worker holds by its row is a stray: no attempt works on it.
+pub(in crate::supervisor) async fn stray<S: Sandbox>(
+    shared: &Shared<S>,
+    id: &ScanId,
+) -> Result<Option<Box<Stray>>, StoreError> {
+    let Some(lease) = shared.store.regain(id, &shared.worker).await? else { return Ok(None) };
+    // Given back and claimed again meanwhile, it is an attempt's of which the loop has yet to hear.
+    let now = shared.store.now().await?;
+    let claimed = lease.job().started.map_or(0, Timestamp::millis);
+    if now.millis().saturating_sub(claimed) < i64::try_from(RENEWAL.as_millis()).unwrap_or(i64::MAX) {
+        return Ok(None);
+    }
+    let bound = lease.job().container_id.clone();
+    let rows = shared.store.containers(&shared.config.engine.id).await?;
+    let container = rows.into_iter().find(|row| row.container_id.is_some() && row.container_id == bound);
+    Ok(Some(Box::new(Stray { lease, container })))
+}
