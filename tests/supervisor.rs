@@ -16,6 +16,8 @@ mod fake;
 mod gateway;
 #[path = "supervisor/leases.rs"]
 mod leases;
+#[path = "supervisor/metrics.rs"]
+mod metrics;
 #[path = "supervisor/remains.rs"]
 mod remains;
 #[path = "supervisor/robots.rs"]

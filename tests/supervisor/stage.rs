@@ -11,6 +11,7 @@ use safeurl::domain::failure::FailureClass;
 use safeurl::domain::scan::{Job, Method, Options, ScanId, WorkerId};
 use safeurl::domain::state::State;
 use safeurl::gateway::{Budgets, GatewayConfig};
+use safeurl::metrics::Metrics;
 use safeurl::sandbox::Network;
 use safeurl::shutdown::{Signal, Trigger};
 use safeurl::store::{DbConfig, NewJob, OpenMode, Store, WorkerRow};
@@ -34,6 +35,7 @@ pub(crate) struct Stage {
     pub(crate) store: Store,
     pub(crate) fake: Fake,
     pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
 }
 
 impl Stage {
@@ -49,7 +51,14 @@ impl Stage {
         let connection = libsql::Builder::new_local(&database).build().await.expect("a database");
         let connection = connection.connect().expect("a connection");
         connection.busy_timeout(LONG).expect("set");
-        Self { dir, connection, fake: Fake::new(store.clone()), store, config: config_of_tests() }
+        Self {
+            dir,
+            connection,
+            fake: Fake::new(store.clone()),
+            store,
+            config: config_of_tests(),
+            metrics: Metrics::new(),
+        }
     }
 
     pub(crate) fn run_base(&self) -> PathBuf {
@@ -68,6 +77,7 @@ impl Stage {
             worker: worker.clone(),
             run_base: self.run_base(),
             reserved_only: false,
+            metrics: self.metrics.clone(),
         };
         let (supervisor, progress) = Supervisor::start(parts).await.expect("a supervisor");
         let (trigger, shutdown) = Trigger::pair();

@@ -81,8 +81,8 @@ impl Metrics {
         book.text(counted)
     }
 
-    /// The loop has turned; these are its slots.
-    pub fn turned(&self, limit: usize, waiting: usize, working: usize) {
+    /// The loop has turned; these are its slots: the limit, the attempts without a job yet, those with one.
+    pub fn turned(&self, (limit, waiting, working): (usize, usize, usize)) {
         self.alive();
         let book = &self.inner.book;
         book.slots.set(number(limit));
@@ -132,7 +132,7 @@ impl Metrics {
     }
 
     /// A job left this worker's hands: it ended, or it went back to the queue.
-    pub fn settled(&self, to: State, class: Option<FailureClass>) {
+    pub fn settled(&self, (to, class): (State, Option<FailureClass>)) {
         self.inner.book.settled.get_or_create(&Settled::of(to, class)).inc();
     }
 
@@ -151,19 +151,15 @@ impl Metrics {
         self.inner.book.adoptions.inc();
     }
 
-    /// The engine did not do what it was asked.
-    pub fn engine_error(&self) {
-        self.inner.book.engine_errors.inc();
-    }
-
-    /// The database did not do what it was asked.
-    pub fn database_error(&self) {
-        self.inner.book.database_errors.inc();
-    }
-
-    /// The gateway did not do what it was asked, or died.
-    pub fn gateway_error(&self) {
-        self.inner.book.gateway_errors.inc();
+    /// A part did not do what it was asked. Trouble that is nobody's of them is not counted.
+    pub fn error(&self, part: Part) {
+        let book = &self.inner.book;
+        match part {
+            Part::Database => book.database_errors.inc(),
+            Part::Engine => book.engine_errors.inc(),
+            Part::Gateway => book.gateway_errors.inc(),
+            Part::Jobs => 0,
+        };
     }
 
     /// An attempt's ledger was read: what went through the gateway, and what it refused.

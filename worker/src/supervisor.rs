@@ -42,6 +42,7 @@ use crate::domain::scan::WorkerId;
 use crate::domain::state::State;
 use crate::domain::timestamp::Timestamp;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
+use crate::metrics::{Metrics, Part};
 use crate::queue::EmbeddedQueue;
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
@@ -76,6 +77,8 @@ pub struct Parts<S: Sandbox> {
     pub run_base: PathBuf,
     /// Take only rows reserved for this worker.
     pub reserved_only: bool,
+    /// Where it is counted what happens.
+    pub metrics: Metrics,
 }
 
 /// What every attempt needs.
@@ -94,6 +97,7 @@ struct Shared<S: Sandbox> {
     left: Mutex<HashSet<String>>,
     /// Names of containers whose removal was refused, and told.
     refused: Mutex<HashSet<String>>,
+    metrics: Metrics,
 }
 
 impl<S: Sandbox> Shared<S> {
@@ -205,6 +209,7 @@ impl<S: Sandbox> Supervisor<S> {
         };
         let held = run_dirs::hold(&run_dir)
             .map_err(|source| GatewayError::Files { path: run_dir.clone(), source })?;
+        parts.metrics.answers(Part::Gateway);
         let queue = EmbeddedQueue::new(parts.store.clone(), parts.worker.clone(), parts.reserved_only);
         let (notes, notes_receiver) = Notes::channel();
         let (watchers, progress) = mpsc::unbounded_channel();
@@ -221,6 +226,7 @@ impl<S: Sandbox> Supervisor<S> {
             watchers,
             left: Mutex::default(),
             refused: Mutex::default(),
+            metrics: parts.metrics,
         };
         let supervisor =
             Self { shared: Arc::new(shared), gateway_config, run_base, held, notes: notes_receiver };

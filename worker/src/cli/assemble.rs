@@ -12,6 +12,7 @@ use crate::config::{Nat64, NetworkMode, Settings};
 use crate::domain::document::Limits;
 use crate::domain::scan::WorkerId;
 use crate::gateway::{Budgets, GatewayConfig};
+use crate::metrics::Metrics;
 use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::image::{self, Image, ImageError};
 use crate::sandbox::{Docker, Network, SandboxConfig};
@@ -42,6 +43,7 @@ pub(super) async fn parts(
     store: Store,
     worker: WorkerId,
     reserved_only: bool,
+    metrics: Metrics,
 ) -> anyhow::Result<Parts<Docker>> {
     let (info, image) = engine_and_image(settings).await?;
     let instance = store.instance().await?;
@@ -71,6 +73,7 @@ pub(super) async fn parts(
         worker,
         run_base: settings.sandbox.run_dir.clone(),
         reserved_only,
+        metrics,
     })
 }
 

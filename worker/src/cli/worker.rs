@@ -11,6 +11,7 @@ use super::problem::{causes, one_line};
 use super::settings::SettingsArgs;
 use super::{assemble, database};
 use crate::domain::scan::WorkerId;
+use crate::metrics::Metrics;
 use crate::sandbox::SandboxError;
 use crate::sandbox::image::ImageError;
 use crate::shutdown::{Phase, Shutdown, Signals};
@@ -45,13 +46,14 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         warn!("{notice}");
     }
     let worker = WorkerId::fresh();
+    let metrics = Metrics::new();
     let Some(store) =
         patiently(&shutdown, async || database::open_ready(&settings, OpenMode::Create).await).await?
     else {
         return Ok(Exit::Done);
     };
     let Some((supervisor, progress)) = patiently(&shutdown, async || {
-        let parts = assemble::parts(&settings, store.clone(), worker.clone(), false).await?;
+        let parts = assemble::parts(&settings, store.clone(), worker.clone(), false, metrics.clone()).await?;
         Ok(Supervisor::start(parts).await?)
     })
     .await?

@@ -42,16 +42,16 @@ fn counted() -> Counted {
 #[test]
 fn what_happened_is_counted_where_it_belongs() {
     let metrics = Metrics::new();
-    metrics.settled(State::Completed, None);
-    metrics.settled(State::Failed, Some(FailureClass::Dns));
-    metrics.settled(State::Failed, Some(FailureClass::Dns));
+    metrics.settled((State::Completed, None));
+    metrics.settled((State::Failed, Some(FailureClass::Dns)));
+    metrics.settled((State::Failed, Some(FailureClass::Dns)));
     metrics.lease_lost();
     metrics.taken_over();
     metrics.adopted();
-    metrics.engine_error();
+    metrics.error(Part::Engine);
     metrics.container_started(80);
     metrics.ran(700);
-    metrics.turned(5, 1, 2);
+    metrics.turned((5, 1, 2));
     let text = metrics.text(None);
     for line in [
         r#"safeurl_jobs_settled_total{state="COMPLETED",class="none"} 1"#,
@@ -172,7 +172,7 @@ async fn the_last_turn_of_the_loop_is_known() {
     let metrics = Metrics::new();
     tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(metrics.last_turn(), Duration::from_secs(30));
-    metrics.turned(1, 0, 0);
+    metrics.turned((1, 0, 0));
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(metrics.last_turn(), Duration::from_secs(2));
     let slow = metrics.analysis(tokio::time::sleep(Duration::from_secs(3)));

@@ -20,12 +20,16 @@ use super::under_way::{Origin, Over, UnderWay};
 use super::{Finished, Shared};
 use crate::domain::scan::RENEWAL;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayEvent};
+use crate::metrics::Part;
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::shutdown::{Phase, Shutdown};
 use crate::store::{Held, Orphan, StoreError};
 
 /// How often recovery looks.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often the loop turns although nothing happens, so that it is seen to.
+const TURN: Duration = Duration::from_secs(1);
 
 /// How often the reaper asks the engine what there is, besides looking at what is written down.
 const LISTING: Duration = Duration::from_secs(10);
@@ -106,8 +110,12 @@ impl<S: Sandbox> Loop<S> {
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sweeps = interval(SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turns = interval(TURN);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut gateway = shared.gateway();
+        shared.metrics.answers(Part::Jobs);
         loop {
+            shared.metrics.turned(self.slots.counts());
             self.obey(shutdown.phase());
             if self.phase != Phase::Running && self.under_way.is_empty() {
                 self.finish_chores().await;
@@ -126,6 +134,7 @@ impl<S: Sandbox> Loop<S> {
                 }
                 _ = renewals.tick(), if !self.renewing => self.renew(),
                 _ = sweeps.tick() => self.sweep(),
+                _ = turns.tick() => {}
                 () = at(self.abort_at) => self.abort(),
                 () = at(self.probe_at) => self.probe(),
                 () = at(self.parked_until) => self.parked_until = None,
@@ -151,6 +160,7 @@ impl<S: Sandbox> Loop<S> {
         }
         self.phase = phase;
         let _ = self.slots.on(Signal::Drain);
+        self.shared.metrics.draining();
         match phase {
             Phase::Running => {}
             Phase::Draining => {
@@ -206,7 +216,9 @@ impl<S: Sandbox> Loop<S> {
     fn troubled(&mut self, trouble: Trouble) {
         self.troubles.begin(&trouble);
         let _ = self.slots.on(Signal::Trouble);
-        let Trouble { reason, passing, .. } = trouble;
+        let Trouble { part, reason, passing, .. } = trouble;
+        self.shared.metrics.error(part);
+        self.shared.metrics.silent(Part::Jobs, &reason);
         self.shared.progress(Progress::Trouble { reason, passing });
         self.probe_later();
     }
@@ -246,6 +258,7 @@ impl<S: Sandbox> Loop<S> {
     fn renew(&mut self) {
         self.renewing = true;
         self.troubles.settle(Moment::now());
+        self.shared.metrics.asked(Part::Database);
         let asked_for = self.under_way.holders();
         let ended = self.attempts_ended;
         let shared = Arc::clone(&self.shared);
@@ -305,12 +318,14 @@ impl<S: Sandbox> Loop<S> {
             Ok(Done::GatewayRestarted(Ok(gateway))) => {
                 self.restarting_gateway = false;
                 *self.shared.gateway.lock().unwrap_or_else(PoisonError::into_inner) = gateway.clone();
+                self.shared.metrics.answers(Part::Gateway);
                 self.recovered();
                 info!("the egress gateway runs again");
                 return Some(gateway);
             }
             Ok(Done::GatewayRestarted(Err(error))) => {
                 self.restarting_gateway = false;
+                self.shared.metrics.silent(Part::Gateway, &chain(&error));
                 self.troubled(Trouble::of("starting the egress gateway", &error));
             }
             Err(error) => {
@@ -375,14 +390,19 @@ impl<S: Sandbox> Loop<S> {
             self.probe_later();
         } else {
             let _ = self.slots.on(Signal::Recovered);
+            self.shared.metrics.answers(Part::Jobs);
         }
     }
 
     fn renewed(&mut self, asked_for: &[u64], sent: Moment, held: Result<Vec<Held>, StoreError>) {
         let held = match held {
             Ok(held) => held,
-            Err(error) => return self.troubled(Trouble::of("renewing leases", &error)),
+            Err(error) => {
+                self.shared.metrics.silent(Part::Database, &chain(&error));
+                return self.troubled(Trouble::of("renewing leases", &error));
+            }
         };
+        self.shared.metrics.answers(Part::Database);
         self.troubles.answered(Side::Database, sent);
         for id in self.under_way.strays(&held) {
             let shared = Arc::clone(&self.shared);
@@ -395,6 +415,8 @@ impl<S: Sandbox> Loop<S> {
         match event {
             GatewayEvent::Died => {
                 warn!("the egress gateway died; scans under way are done again");
+                self.shared.metrics.error(Part::Gateway);
+                self.shared.metrics.silent(Part::Gateway, "its process died; it is started again");
                 let _ = self.slots.on(Signal::Trouble);
                 self.restart_gateway();
             }

@@ -67,6 +67,12 @@ impl Slots {
         0
     }
 
+    /// The limit, the attempts without a row yet, those with one.
+    #[must_use]
+    pub(super) const fn counts(&self) -> (usize, usize, usize) {
+        (self.limit, self.waiting, self.working)
+    }
+
     /// Whether a due row could be taken now.
     #[must_use]
     pub(super) const fn can_start(&self) -> bool {

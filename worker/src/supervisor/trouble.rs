@@ -8,6 +8,8 @@ use tracing::{info, warn};
 use super::attempt::runner::chain;
 use super::lease::Moment;
 use super::retry::trouble_backoff;
+use crate::gateway::GatewayError;
+use crate::metrics::Part;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 
@@ -26,6 +28,8 @@ pub(super) enum Side {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) side: Side,
+    /// Whose it is, for the metrics.
+    pub(super) part: Part,
     pub(super) reason: String,
     /// Waiting may cure it.
     pub(super) passing: bool,
@@ -41,8 +45,17 @@ impl Trouble {
         } else {
             Side::Start
         };
+        let part = if error.is::<StoreError>() {
+            Part::Database
+        } else if error.is::<GatewayError>() {
+            Part::Gateway
+        } else if error.is::<SandboxError>() {
+            Part::Engine
+        } else {
+            Part::Jobs
+        };
         let lasting = engine.is_some_and(SandboxError::is_lasting);
-        Self { side, reason: format!("{what}: {}", chain(error)), passing: !lasting }
+        Self { side, part, reason: format!("{what}: {}", chain(error)), passing: !lasting }
     }
 }
 
@@ -142,7 +155,7 @@ mod tests {
     use super::*;
 
     fn trouble(side: Side) -> Trouble {
-        Trouble { side, reason: "x".to_owned(), passing: true }
+        Trouble { side, part: Part::Jobs, reason: "x".to_owned(), passing: true }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::cli::{assemble, database};
 use crate::config::Settings;
 use crate::domain::document::Document;
 use crate::domain::scan::{Method, Options, ScanId, WorkerId};
+use crate::metrics::Metrics;
 use crate::shutdown::{Shutdown, Signal, Trigger};
 use crate::store::{NewJob, OpenMode, Store};
 use crate::supervisor::{Progress, Supervisor};
@@ -54,7 +55,7 @@ pub(in crate::cli) async fn scan(
 ) -> anyhow::Result<Scanned> {
     let store = database::open_ready(settings, OpenMode::Create).await?;
     let worker = WorkerId::fresh();
-    let mut parts = assemble::parts(settings, store.clone(), worker.clone(), true).await?;
+    let mut parts = assemble::parts(settings, store.clone(), worker.clone(), true, Metrics::new()).await?;
     parts.config.evidence = wishes.keeper.is_some();
     let (supervisor, progress) = Supervisor::start(parts).await.context("cannot start scanning")?;
 

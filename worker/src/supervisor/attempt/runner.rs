@@ -235,9 +235,12 @@ impl<S: Sandbox> Runner<S> {
     async fn go_on(&mut self, known: Known) {
         let mut known = Some(known);
         while let Some(now) = known.take() {
-            if now == Known::LeaseLost && self.origin == Origin::Own && self.work.is_some() {
-                // The new holder decides; what its last edge leaves behind is ours to remove then.
-                self.shared.leave(&self.name);
+            if now == Known::LeaseLost && self.work.is_some() {
+                self.shared.metrics.lease_lost();
+                if self.origin == Origin::Own {
+                    // The new holder decides; what its last edge leaves behind is ours to remove then.
+                    self.shared.leave(&self.name);
+                }
             }
             for effect in plan(now) {
                 known = learn(*effect, self.carry_out(*effect).await);

@@ -114,6 +114,7 @@ impl<S: Sandbox> Runner<S> {
             match self.shared.store.take_over(job, &self.shared.worker).await {
                 Ok(Some(lease)) => {
                     renewed(&self.lines.asked, sent);
+                    self.shared.metrics.taken_over();
                     return Ok(lease);
                 }
                 Ok(None) => return Err(Seen::Lost),
@@ -196,6 +197,7 @@ impl<S: Sandbox> Runner<S> {
             running = standing == Standing::Running,
             "adopted a dead worker's container"
         );
+        self.shared.metrics.adopted();
         Seen::Done
     }
 

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::{Order, Origin, Runner, again, chain};
 use crate::domain::state::State;
+use crate::metrics::Part;
 use crate::sandbox::{Network, Outcome, Ran, Sandbox, Waiting as _};
 use crate::supervisor::attempt::{End, Seen};
 use crate::supervisor::ending::{Ending, Watched, decide, outcome_name};
@@ -57,6 +58,7 @@ impl<S: Sandbox> Runner<S> {
         if outcome == Outcome::Disowned {
             return Seen::Lost;
         }
+        self.shared.metrics.ran(run_ms);
         work.ended = Some(outcome_name(&outcome));
         work.outcome = Some(outcome);
         (work.stderr_tail, work.run_ms, work.exit_code) = (stderr_tail, run_ms, exit_code);
@@ -68,6 +70,7 @@ impl<S: Sandbox> Runner<S> {
             Some(way) => match way.close().await {
                 Ok(ledger) => ledger,
                 Err(error) => {
+                    self.shared.metrics.error(Part::Gateway);
                     // An incomplete ledger makes the attempt count as lost, which is what it is.
                     warn!(error = chain(&error), "the gateway's ledger cannot be read");
                     Ledger::default()
@@ -77,6 +80,7 @@ impl<S: Sandbox> Runner<S> {
         };
         let Some(work) = &mut self.work else { return Seen::Done };
         let Some(outcome) = work.outcome.take() else { return Seen::Done };
+        self.shared.metrics.passed(&ledger);
         work.ledger = ledger;
         let watched = match self.shared.config.network {
             Network::None => Watched::Gateway(&work.ledger),

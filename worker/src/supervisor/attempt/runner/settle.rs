@@ -59,7 +59,8 @@ impl<S: Sandbox> Runner<S> {
         let (report, target) = (report.clone(), target.clone());
         let rules = Arc::clone(&self.shared.rules);
         let limit = self.shared.config.analysis_timeout;
-        let judged = judge::within(limit, rules, target, report.clone(), work.ledger.clone()).await;
+        let judged = judge::within(limit, rules, target, report.clone(), work.ledger.clone());
+        let judged = self.shared.metrics.analysis(judged).await;
         match judged {
             Ok(assessment) => {
                 work.assessment = Some(assessment);
@@ -102,6 +103,7 @@ impl<S: Sandbox> Runner<S> {
         match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
+                self.shared.metrics.settled(told.end());
                 if to.is_final() {
                     if let Some(whole) = work.whole.take() {
                         self.shared.progress(Progress::Reported(work.job.id.clone(), whole));
@@ -132,6 +134,7 @@ impl<S: Sandbox> Runner<S> {
         {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
+                self.shared.metrics.settled(told.end());
                 self.shared.progress(Progress::Queued(work.job.id.clone()));
                 Seen::Done
             }

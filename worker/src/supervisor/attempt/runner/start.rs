@@ -107,6 +107,7 @@ impl<S: Sandbox> Runner<S> {
         match self.shared.sandbox.start(&id).await {
             Ok(waiting) => {
                 self.start_ms = Some(waiting.start_ms());
+                self.shared.metrics.container_started(waiting.start_ms());
                 self.waiting = Some(waiting);
                 Seen::Done
             }
@@ -155,6 +156,7 @@ impl<S: Sandbox> Runner<S> {
     async fn take(&mut self, lease: Lease, sent: Moment) -> Taken {
         let job = lease.job().clone();
         logged(&job, &Told::of_claim());
+        self.shared.metrics.claimed(&job);
         match Target::parse(&job.url) {
             Ok(target) => {
                 let terms = Terms::of(&job, &self.shared.config);
@@ -174,6 +176,7 @@ impl<S: Sandbox> Runner<S> {
                 let (to, told) = (transition.to(), Told::of(&transition));
                 match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
                     Settled::Done { .. } => {
+                        self.shared.metrics.settled(told.end());
                         logged(&job, &told);
                         self.shared.progress(Progress::Ended(job.id, to));
                         Taken::Next

@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use crate::domain::failure::{Failure, FailureStage};
+use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::Job;
 use crate::domain::state::{Event, State, Transition};
 use crate::domain::target::{Masked, Target};
@@ -16,6 +16,11 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// Where it leads, and the class of the failure that it is about.
+    pub(super) fn end(&self) -> (State, Option<FailureClass>) {
+        (self.to, self.failure.as_ref().map(|failure| failure.class))
+    }
+
     pub(super) fn of(transition: &Transition) -> Self {
         Self {
             from: transition.from(),
