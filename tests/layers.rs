@@ -35,6 +35,7 @@ const OURS: &[(&str, &[&str])] = &[
             "safeurl_protocol",
         ],
     ),
+    ("health", &["domain", "metrics", "store"]),
     ("api", &["domain", "store", "queue"]),
 ];
 
@@ -70,6 +71,9 @@ const FOREIGN: &[(&str, Home)] = &[
     ("bollard", Home::Only(&["sandbox"])),
     ("tar", Home::Only(&["sandbox"])),
     ("hickory_resolver", Home::Only(&["gateway"])),
+    ("hyper", Home::Only(&["health"])),
+    ("hyper_util", Home::Only(&["health"])),
+    ("http_body_util", Home::Only(&["health"])),
     ("prometheus_client", Home::Only(&["metrics"])),
     ("regex", Home::Only(&["analysis"])),
     ("psl", Home::Only(&["domain", "analysis"])),

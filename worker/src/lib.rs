@@ -12,6 +12,7 @@ pub mod config;
 mod db;
 pub mod domain;
 pub mod gateway;
+pub mod health;
 pub mod metrics;
 pub mod queue;
 pub mod sandbox;

@@ -161,7 +161,16 @@ impl SettingsArgs {
     /// # Errors
     /// What is wrong with them.
     pub fn load(&self) -> Result<(Settings, Origins), ConfigError> {
-        Settings::load(&Sources::of_process(self.store.config.as_deref(), self.flags())?)
+        self.load_with(None)
+    }
+
+    /// The same with a flag that only one command has.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn load_with(&self, flag: Option<Flag>) -> Result<(Settings, Origins), ConfigError> {
+        let flags = self.flags().into_iter().chain(flag).collect();
+        Settings::load(&Sources::of_process(self.store.config.as_deref(), flags)?)
     }
 
     fn flags(&self) -> Vec<Flag> {

@@ -1,69 +1,98 @@
 //! `safeurl worker`: takes jobs from the queue until told to stop.
 
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::exit::Exit;
 use super::problem::{causes, one_line};
 use super::settings::SettingsArgs;
 use super::{assemble, database};
+use crate::config::{Flag, Settings};
 use crate::domain::scan::WorkerId;
-use crate::metrics::Metrics;
-use crate::sandbox::SandboxError;
+use crate::gateway::GatewayError;
+use crate::health::Health;
+use crate::metrics::{Metrics, Part};
 use crate::sandbox::image::ImageError;
+use crate::sandbox::{Docker, Sandbox as _, SandboxError};
 use crate::shutdown::{Phase, Shutdown, Signals};
-use crate::store::{OpenMode, StoreError};
-use crate::supervisor::{Supervisor, trouble_backoff};
+use crate::store::{DbError, OpenMode, Store, StoreError};
+use crate::supervisor::{Parts, Supervisor, trouble_backoff};
 use crate::telemetry;
+
+/// How often the engine is asked whether it answers, where somebody may want to know.
+const ASK: Duration = Duration::from_secs(2);
+
+/// How often a worker that waits says that it lives.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Take jobs from the queue and scan them, until a signal
 ///
 /// The first SIGINT or SIGTERM drains: no new job is taken, running scans may finish within worker.drain_grace. The
 /// second aborts: containers are killed and their jobs go back to the queue. While the engine or the database does not
-/// answer the worker waits, and says for what.
+/// answer the worker waits, and says for what: in its log, and at /readyz of the address named by --health.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl worker
   safeurl worker --database file:/var/lib/safeurl/jobs.db --concurrency 8
+  safeurl worker --health 127.0.0.1:9464
   SAFEURL_LOG_FORMAT=json safeurl worker --config /etc/safeurl.toml")]
 pub struct Args {
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// Answer /livez, /readyz and /metrics at this address, to everybody who reaches it
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Settings")]
+    pub health: Option<String>,
 }
 
 /// Runs it.
 ///
 /// # Errors
-/// Wrong settings; a database or image that no waiting makes right.
+/// Wrong settings; a database or image that no waiting makes right; a health address that is taken.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let (settings, _) = args.settings.load()?;
+    let health = args.health.map(|text| Flag { key: "worker.health", flag: "--health", text });
+    let (settings, _) = args.settings.load_with(health)?;
     telemetry::init(&settings.log).context("cannot set up log lines")?;
     let (_signals, shutdown) = Signals::listen().context("cannot listen to signals")?;
     for notice in settings.notices() {
         warn!("{notice}");
     }
-    let worker = WorkerId::fresh();
     let metrics = Metrics::new();
-    let Some(store) =
-        patiently(&shutdown, async || database::open_ready(&settings, OpenMode::Create).await).await?
-    else {
-        return Ok(Exit::Done);
-    };
-    let Some((supervisor, progress)) = patiently(&shutdown, async || {
-        let parts = assemble::parts(&settings, store.clone(), worker.clone(), false, metrics.clone()).await?;
-        Ok(Supervisor::start(parts).await?)
-    })
-    .await?
-    else {
-        return Ok(Exit::Done);
-    };
-    // The log tells what a watcher would hear.
-    drop(progress);
+    let mut health = listen(&settings, &metrics).await?;
+    let waits = Waits { shutdown: shutdown.clone(), metrics: metrics.clone() };
+    let opened = waits.until(Part::Database, async || {
+        let store = database::open_ready(&settings, OpenMode::Create).await?;
+        metrics.answers(Part::Database);
+        Ok(store)
+    });
+    let Some(store) = opened.await? else { return Ok(Exit::Done) };
+    if let Some(health) = &mut health {
+        health.count(store.clone());
+    }
+    let worker = WorkerId::fresh();
+    let started = waits.until(Part::Engine, async || {
+        let parts = parts(&settings, &store, &worker, &metrics).await?;
+        let (docker, engine) = (parts.sandbox.clone(), parts.config.engine.id.clone());
+        let (supervisor, _) = Supervisor::start(parts).await?;
+        Ok((supervisor, docker, engine))
+    });
+    let Some((supervisor, docker, engine)) = started.await? else { return Ok(Exit::Done) };
     info!(worker.id = %worker, slots = settings.worker.concurrency, "taking jobs");
-    let finished = supervisor.run(shutdown.clone()).await;
+    let working = supervisor.run(shutdown.clone());
+    let finished = match &health {
+        Some(health) => {
+            health.count_on(&engine);
+            tokio::select! {
+                finished = working => finished,
+                never = ask_engine(&docker, &metrics) => match never {},
+            }
+        }
+        None => working.await,
+    };
     info!(worker.id = %worker, aborted = finished.aborted, "stopped");
     Ok(match shutdown.signal() {
         Some(signal) if finished.aborted => Exit::Aborted(signal),
@@ -71,29 +100,109 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Tries until it works, a person stops it (`None`), or trying again cannot help.
-async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(
-    shutdown: &Shutdown,
-    mut attempt: impl FnMut() -> F,
-) -> anyhow::Result<Option<T>> {
-    let mut failures = 0;
-    while shutdown.phase() == Phase::Running {
-        match attempt().await {
-            Ok(done) => return Ok(Some(done)),
-            Err(error) if passes(&error) => {
-                failures += 1;
-                if failures == 1 {
-                    warn!(reason = one_line(&error), "not everything answers yet; waiting");
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        tokio::select! {
-            () = shutdown.draining() => {}
-            () = sleep(trouble_backoff(failures)) => {}
+/// Listens before anything else answers, to say that it does not.
+async fn listen(settings: &Settings, metrics: &Metrics) -> anyhow::Result<Option<Health>> {
+    let Some(address) = settings.worker.health else { return Ok(None) };
+    let health = Health::listen(address, metrics.clone()).await?;
+    info!(address = %health.address(), "answering /livez, /readyz and /metrics");
+    Ok(Some(health))
+}
+
+/// What a supervisor is made of, from a database and an engine that answer.
+async fn parts(
+    settings: &Settings,
+    store: &Store,
+    worker: &WorkerId,
+    metrics: &Metrics,
+) -> anyhow::Result<Parts<Docker>> {
+    // The engine may have been waited for, and the database gone meanwhile.
+    metrics.asked(Part::Database);
+    store.instance().await?;
+    metrics.answers(Part::Database);
+    metrics.asked(Part::Engine);
+    let parts = assemble::parts(settings, store.clone(), worker.clone(), false, metrics.clone()).await?;
+    metrics.answers(Part::Engine);
+    Ok(parts)
+}
+
+/// Asks the engine for as long as the worker works: one that has nothing to do would not notice that it is gone.
+async fn ask_engine(docker: &Docker, metrics: &Metrics) -> std::convert::Infallible {
+    let mut turns = interval(ASK);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        metrics.asked(Part::Engine);
+        match docker.version().await {
+            Ok(_) => metrics.answers(Part::Engine),
+            Err(error) => metrics.silent(Part::Engine, &one_line(&error.into())),
         }
     }
-    Ok(None)
+}
+
+/// How a worker waits for what it needs.
+struct Waits {
+    shutdown: Shutdown,
+    metrics: Metrics,
+}
+
+impl Waits {
+    /// Tries until it works, a person stops it (`None`), or trying again cannot help. What is not known to be another
+    /// part's trouble is this one's.
+    async fn until<T, F: Future<Output = anyhow::Result<T>>>(
+        &self,
+        part: Part,
+        mut attempt: impl FnMut() -> F,
+    ) -> anyhow::Result<Option<T>> {
+        let (mut failures, mut told) = (0, None);
+        self.metrics.asked(part);
+        while self.shutdown.phase() == Phase::Running {
+            match self.alive(attempt()).await {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) if passes(&error) => {
+                    failures += 1;
+                    let (part, reason) = (part_of(&error).unwrap_or(part), one_line(&error));
+                    if told.replace(part) != Some(part) {
+                        warn!(part = part.as_str(), reason, "not everything answers yet; waiting");
+                    }
+                    self.metrics.error(part);
+                    self.metrics.silent(part, &reason);
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = self.shutdown.draining() => {}
+                () = self.alive(sleep(trouble_backoff(failures))) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says that the worker lives for as long as this takes.
+    async fn alive<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut turns = interval(TURN);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                done = &mut wait => return done,
+                _ = turns.tick() => self.metrics.alive(),
+            }
+        }
+    }
+}
+
+/// Whose trouble it is.
+fn part_of(error: &anyhow::Error) -> Option<Part> {
+    causes(error).into_iter().find_map(|cause| {
+        if cause.is::<StoreError>() {
+            Some(Part::Database)
+        } else if cause.is::<GatewayError>() {
+            Some(Part::Gateway)
+        } else if cause.is::<SandboxError>() || cause.is::<ImageError>() {
+            Some(Part::Engine)
+        } else {
+            None
+        }
+    })
 }
 
 /// Whether the same may work later without anybody changing a setting.
@@ -101,7 +210,13 @@ fn passes(error: &anyhow::Error) -> bool {
     let engine = |error: &SandboxError| matches!(error, SandboxError::Unavailable { .. });
     causes(error).into_iter().any(|cause| {
         cause.downcast_ref::<SandboxError>().is_some_and(engine)
-            || cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_transient)
+            || cause.downcast_ref::<StoreError>().is_some_and(may_come)
             || matches!(cause.downcast_ref::<ImageError>(), Some(ImageError::Engine(error)) if engine(error))
     })
+}
+
+/// Whether a database may be there later: its folder is mounted, its file is handed to this user, its writer ends.
+fn may_come(error: &StoreError) -> bool {
+    let missing = |error: &DbError| matches!(error, DbError::Unusable { .. } | DbError::NotWritable { .. });
+    error.is_transient() || matches!(error, StoreError::Db(error) if missing(error))
 }

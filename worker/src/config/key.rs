@@ -51,6 +51,7 @@ pub(super) static KEYS: &[Key] = &[
     known_as("worker.concurrency", &[older("WORKER_CONCURRENCY")]),
     key("worker.drain_grace"),
     key("worker.unleased_after"),
+    key("worker.health"),
     known_as("sandbox.image", &[older("FETCHER_IMAGE")]),
     known_as("sandbox.timeout", &[Older { name: "CONTAINER_TIMEOUT_MS", around: ("", "ms") }]),
     known_as("sandbox.memory", &[Older { name: "CONTAINER_MEMORY_LIMIT_MB", around: ("", "MiB") }]),

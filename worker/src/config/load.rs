@@ -73,6 +73,7 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             concurrency: r.get("worker.concurrency", &within(1..=MAX_CONCURRENCY)),
             drain_grace: r.get("worker.drain_grace", &within(Duration::ZERO..=DAY)),
             unleased_after: r.get("worker.unleased_after", &within(MINUTE..=7 * DAY)),
+            health: r.get("worker.health", &rule::Listen),
         },
         sandbox: Sandbox {
             image: r.get("sandbox.image", &Name { also: "/:@", what: "an image reference" }),

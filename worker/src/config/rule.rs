@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::raw::Raw;
 use super::size::{ByteSize, ByteSizeError};
 
-pub(super) use address::{Database, Engine, HostMap, Port, Redis, Resolver, Subnet};
+pub(super) use address::{Database, Engine, HostMap, Listen, Port, Redis, Resolver, Subnet};
 pub(super) use list::List;
 pub(super) use text::{Folder, Name, Queue, RequestHeader, SecretText, Text};
 

@@ -78,6 +78,8 @@ pub struct Worker {
     pub drain_grace: Duration,
     /// How long an unfinished job without a lease is left to the program it belongs to.
     pub unleased_after: Duration,
+    /// Where it answers over HTTP; `None` is nowhere.
+    pub health: Option<SocketAddr>,
 }
 
 /// The containers.
@@ -240,6 +242,13 @@ impl Settings {
             notices.push(
                 "sandbox.network is \"bridge\": a fetcher that was taken over reaches everything the container \
                  network reaches"
+                    .to_owned(),
+            );
+        }
+        if self.worker.health.is_some_and(|address| !address.ip().is_loopback()) {
+            notices.push(
+                "worker.health is not on loopback: whoever reaches the address reads the metrics, nobody is asked who \
+                 they are"
                     .to_owned(),
             );
         }

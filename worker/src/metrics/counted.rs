@@ -18,14 +18,16 @@ pub struct Counted {
     pub states: Vec<(State, u64)>,
     /// Jobs that ended without a result by class.
     pub classes: Vec<(FailureClass, u64)>,
-    /// QUEUED jobs that may be claimed now.
+    /// QUEUED jobs that any worker may claim now.
     pub ready: u64,
     /// QUEUED jobs whose time has not come.
     pub delayed: u64,
-    /// Age of the QUEUED job that waits the longest; `None` when none does.
+    /// QUEUED jobs that one process alone may claim.
+    pub reserved: u64,
+    /// How long the one of the ready jobs has been due that waits the longest; `None` when there is none.
     pub oldest: Option<Duration>,
-    /// Containers that are written down.
-    pub containers: u64,
+    /// Containers that are written down for this worker's engine; `None` while that is not known.
+    pub containers: Option<u64>,
 }
 
 /// These numbers under their names. Made anew for each scrape: what nobody could count is left out, nothing is not
@@ -57,13 +59,16 @@ pub(super) fn shelf(counted: Option<&Counted>) -> Shelf {
         let gauge: Gauge = shelf.put(name, help, Gauge::default());
         gauge.set(wide(count));
     };
-    put("queue_ready", "QUEUED jobs that may be claimed now", counted.ready);
+    put("queue_ready", "QUEUED jobs that any worker may claim now", counted.ready);
     put("queue_delayed", "QUEUED jobs whose time has not come", counted.delayed);
-    put("containers", "Containers that are written down", counted.containers);
+    put("queue_reserved", "QUEUED jobs that one process alone may claim", counted.reserved);
+    if let Some(containers) = counted.containers {
+        put("containers", "Containers that are written down for the engine of this worker", containers);
+    }
     let oldest = shelf.put_in(
         "queue_oldest_age",
         Unit::Seconds,
-        "Age of the QUEUED job that waits the longest, 0 when none does",
+        "How long the first of the ready jobs has been due, 0 when there is none",
         Seconds::default(),
     );
     oldest.set(counted.oldest.unwrap_or_default().as_secs_f64());

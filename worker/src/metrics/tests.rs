@@ -34,8 +34,9 @@ fn counted() -> Counted {
         classes: vec![(FailureClass::Dns, 2)],
         ready: 3,
         delayed: 2,
+        reserved: 1,
         oldest: Some(Duration::from_millis(1_500)),
-        containers: 4,
+        containers: Some(4),
     }
 }
 
@@ -125,6 +126,7 @@ fn what_the_database_holds_is_told_or_left_out_and_never_zero_for_unknown() {
         r#"safeurl_failed_jobs{class="dns"} 2"#,
         "safeurl_queue_ready 3",
         "safeurl_queue_delayed 2",
+        "safeurl_queue_reserved 1",
         "safeurl_queue_oldest_age_seconds 1.5",
         "safeurl_containers 4",
     ] {

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::gateway::GatewayError;
+use crate::health::HealthError;
 use crate::sandbox::SandboxError;
 use crate::sandbox::image::ImageError;
 use crate::store::{DbError, StoreError};
@@ -25,6 +26,11 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     if let Some(error) = cause.downcast_ref::<SandboxError>() {
         return Some(of_engine(error));
+    }
+    if cause.is::<HealthError>() {
+        return Some(
+            "name another address of this machine by --health; another program may be listening there",
+        );
     }
     if let Some(error) = cause.downcast_ref::<GatewayError>() {
         return Some(match error {

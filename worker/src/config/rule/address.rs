@@ -140,6 +140,33 @@ impl Rule for Port {
     }
 }
 
+/// An address of this machine to listen at, or none. A name could become another address between two starts.
+pub(in crate::config) struct Listen;
+
+impl Rule for Listen {
+    type Out = Option<SocketAddr>;
+
+    fn accepts(&self) -> String {
+        "an address with its port, such as \"127.0.0.1:9464\" or \"[::1]:9464\", or nothing".to_owned()
+    }
+
+    fn read(&self, raw: &Raw) -> Result<Option<SocketAddr>, String> {
+        let text = text(raw)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match text.parse() {
+            Ok(address) => Ok(Some(address)),
+            Err(_) if text.parse::<IpAddr>().is_ok() => Err("has no port".to_owned()),
+            Err(_) => Err("is no address with a port".to_owned()),
+        }
+    }
+
+    fn show(&self, value: &Option<SocketAddr>) -> Value {
+        Value::from(value.map(|address| address.to_string()).unwrap_or_default())
+    }
+}
+
 /// A name server; port 53 unless it says another.
 pub(in crate::config) struct Resolver;
 
