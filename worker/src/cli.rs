@@ -27,6 +27,7 @@ pub mod submit;
 pub mod terminal;
 mod urls;
 pub mod worker;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub struct Cli {
 enum Command {
     Scan(scan::Args),
     Worker(worker::Args),
+    Workers(workers::Args),
     Submit(submit::Args),
     Jobs(jobs::Args),
     Stats(stats::Args),
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Scan(args) => block_on(scan::run(args)),
         Command::Worker(args) => block_on(worker::run(args)),
+        Command::Workers(args) => block_on(workers::run(args)),
         Command::Submit(args) => block_on(submit::run(args)),
         Command::Jobs(args) => block_on(jobs::run(args)),
         Command::Stats(args) => block_on(stats::run(args)),

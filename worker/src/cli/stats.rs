@@ -13,7 +13,7 @@ use super::jobs::Moment;
 use super::output::Output;
 use super::settings::StoreArgs;
 use super::terminal::LookArgs;
-use crate::domain::scan::DEAD_AFTER;
+use super::workers::is_alive;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{OpenMode, Percentiles, Stats, WorkerView};
 
@@ -197,7 +197,7 @@ impl Report {
 
 impl WorkerLine {
     fn of(worker: WorkerView, now: Timestamp) -> Self {
-        let silent = now.millis().saturating_sub(worker.heartbeat.millis());
+        let alive = is_alive(&worker, now);
         Self {
             id: worker.row.id.to_string(),
             host: worker.row.host,
@@ -206,7 +206,7 @@ impl WorkerLine {
             slots: worker.row.slots,
             started_at: worker.started,
             heartbeat_at: worker.heartbeat,
-            alive: u128::try_from(silent).unwrap_or_default() < DEAD_AFTER.as_millis(),
+            alive,
         }
     }
 }

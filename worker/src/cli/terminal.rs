@@ -5,6 +5,7 @@
 //! `screen` is pure: what comes out depends on the arguments alone.
 
 pub(super) mod answer;
+pub(super) mod column;
 pub(super) mod defang;
 pub(super) mod layout;
 pub(super) mod screen;

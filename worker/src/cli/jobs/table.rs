@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::cli::terminal::answer::answer;
+use crate::cli::terminal::column::{Column, GAP, lines, named, used};
 use crate::cli::terminal::defang::Defang;
-use crate::cli::terminal::text::{FAINT, NONE, STRONG, Text, head, middle, printable};
+use crate::cli::terminal::text::{FAINT, NONE, Text, head, middle, printable};
 use crate::cli::terminal::time::{age, duration};
 use crate::cli::terminal::{Look, WITH_IDS};
 use crate::domain::scan::Job;
@@ -25,36 +26,6 @@ const SHORT_ID: usize = 18;
 
 /// Ours have 36; those of others may have 200.
 const LONG_ID: usize = 36;
-
-const GAP: usize = 2;
-
-/// A column, as wide as what is in it.
-struct Column {
-    name: &'static str,
-    cells: Vec<Text>,
-    right: bool,
-}
-
-impl Column {
-    fn of(name: &'static str, rows: &[Listed], cell: impl FnMut(&Listed) -> Text) -> Self {
-        Self { name, cells: rows.iter().map(cell).collect(), right: false }
-    }
-
-    /// The same with its cells at the right.
-    fn right(self) -> Self {
-        Self { right: true, ..self }
-    }
-
-    fn width(&self) -> usize {
-        self.cells.iter().map(Text::width).max().unwrap_or(0).max(self.name.len())
-    }
-
-    fn place(&self, cell: Text) -> Text {
-        let width = self.width();
-        let missing = if self.right { width.saturating_sub(cell.width()) } else { 0 };
-        Text::default().gap(missing).join(cell).padded(width)
-    }
-}
 
 /// The table. A terminal gets the names of the columns and what fits; elsewhere nothing is left out and each word
 /// stands alone.
@@ -97,7 +68,6 @@ fn one_line_each(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
         Column::of("TIME", rows, |row| Text::new(FAINT, &time(row, now))).right(),
         Column::of("TRIES", rows, |row| Text::new(FAINT, &tries(&row.job))).right(),
     ];
-    let used = |columns: &[Column]| columns.iter().map(|column| column.width() + GAP).sum::<usize>();
     // The last ones say least, but of id and answer both are needed.
     while columns.len() > 2 && used(&columns) + LEAST_URL > look.width {
         columns.pop();
@@ -111,11 +81,7 @@ fn one_line_each(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
         return stacked(rows, now, look);
     }
     columns.push(Column::of("URL", rows, |row| Text::new(NONE, &middle(&url(row, look), room))));
-    let heading = columns.iter().enumerate();
-    let heading = heading.fold(Text::default(), |line, (n, column)| {
-        line.gap(if n == 0 { 0 } else { GAP }).join(column.place(Text::new(STRONG, column.name)))
-    });
-    std::iter::once(heading).chain(lines(&columns)).collect()
+    named(&columns)
 }
 
 /// Id and answer on one line, the URL below.
@@ -133,17 +99,6 @@ fn stacked(rows: &[Listed], now: Timestamp, look: Look) -> Vec<Text> {
         lines.push(Text::default().gap(GAP).and(NONE, &url));
     }
     lines
-}
-
-fn lines(columns: &[Column]) -> Vec<Text> {
-    let rows = columns.first().map_or(0, |column| column.cells.len());
-    let line = |row: usize| {
-        columns.iter().enumerate().fold(Text::default(), |line, (n, column)| {
-            let cell = column.cells.get(row).cloned().unwrap_or_default();
-            line.gap(if n == 0 { 0 } else { GAP }).join(column.place(cell))
-        })
-    };
-    (0..rows).map(line).collect()
 }
 
 /// The ids, whole or as much of them as tells these jobs apart. What is left out is the end: what is shown still names
