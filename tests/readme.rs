@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use safeurl::domain::failure::FailureClass;
+use safeurl::metrics::{Counted, Metrics};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -72,6 +73,48 @@ fn the_readme_names_every_class_of_failure() {
     let list = operation.split(" (").next().unwrap_or_default();
     let listed: Vec<&str> = quoted(list).collect();
     assert_eq!(listed, FailureClass::ALL.map(FailureClass::as_str));
+}
+
+#[test]
+fn the_readme_lists_every_metric_with_its_type_labels_and_unit() {
+    let counted = Counted { containers: Some(0), ..Counted::default() };
+    let scrape = Metrics::new().text(Some(&counted));
+    let described = |kind: &str, family: &str| {
+        let start = format!("# {kind} {family} ");
+        scrape.lines().find_map(|line| line.strip_prefix(&start)).map(str::to_owned)
+    };
+    let families = scrape.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let there: Vec<Vec<String>> = families
+        .map(|(family, kind)| {
+            let name = match kind {
+                "counter" => format!("{family}_total"),
+                "info" => format!("{family}_info"),
+                _ => family.to_owned(),
+            };
+            let series = scrape.lines().find_map(|line| line.strip_prefix(&format!("{name}{{")));
+            let series = series.filter(|_| kind != "histogram").and_then(|series| series.split_once('}'));
+            let labels =
+                series.map(|(labels, _)| labels.split(',').filter_map(|pair| pair.split('=').next()));
+            let labels: Vec<String> =
+                labels.into_iter().flatten().map(|label| format!("`{label}`")).collect();
+            vec![
+                format!("`{name}`"),
+                kind.to_owned(),
+                labels.join(", "),
+                described("UNIT", family).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    assert!(there.len() > 20, "{there:?}");
+    let mut listed = table("Operation", "metric");
+    for row in &mut listed {
+        // What is counted has no unit of its own in the scrape.
+        if !["seconds", "bytes"].contains(&row[3].as_str()) {
+            row[3].clear();
+        }
+        row.truncate(4);
+    }
+    assert_eq!(listed, there);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod image;
 mod jobs;
 mod leftovers;
 mod many;
+mod operation;
 mod robots;
 mod scan;
 mod shutdown;

@@ -104,6 +104,16 @@ impl Stage {
         })
     }
 
+    /// Does something while another program keeps everybody out, readers too.
+    pub(crate) fn while_exclusive<T>(&self, work: impl FnOnce() -> T) -> T {
+        on_database(&self.database(), async |connection| {
+            connection.execute_batch("BEGIN EXCLUSIVE").await.expect("nobody else is there");
+            let done = work();
+            connection.execute_batch("ROLLBACK").await.expect("nothing was changed");
+            done
+        })
+    }
+
     /// Waits until a query's first value is what is expected.
     pub(crate) fn wait_for(&self, sql: &str, expected: &str, limit: Duration) {
         let until = Instant::now() + limit;
