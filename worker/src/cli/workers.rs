@@ -50,6 +50,7 @@ struct Line<'a> {
     heartbeat_age_ms: u64,
     alive: bool,
     slots: u32,
+    done: u64,
     engine_id: &'a str,
 }
 
@@ -66,6 +67,7 @@ impl<'a> Line<'a> {
             heartbeat_age_ms: silence(worker, now),
             alive: is_alive(worker, now),
             slots: row.slots,
+            done: worker.done,
             engine_id: &row.engine_id,
         }
     }
@@ -140,6 +142,7 @@ fn columns(workers: &[WorkerView], now: Timestamp, id: usize) -> Vec<Column> {
         Column::of("HOST", workers, |worker| Text::new(NONE, &cut(&worker.row.host))),
         Column::of("HEARD", workers, |worker| age(worker.heartbeat, now).into()).right(),
         Column::of("SLOTS", workers, |worker| worker.row.slots.to_string().into()).right(),
+        Column::of("DONE", workers, |worker| worker.done.to_string().into()).right(),
         Column::of("STARTED", workers, |worker| Text::new(FAINT, &age(worker.started, now))).right(),
         Column::of("VERSION", workers, |worker| Text::new(FAINT, &cut(&worker.row.version))),
         Column::of("PID", workers, |worker| Text::new(FAINT, &worker.row.pid.to_string())).right(),
@@ -168,6 +171,7 @@ mod tests {
                 engine_id: "ZH4K:7LPX:N6QB:5GZT:2E3M:4Q7W:RTYU:IOPA:SDFG:HJKL:ZXCV:BNMQ".to_owned(),
                 slots: 5,
             },
+            done: 1207,
             started: ago(heard + 7_200_000),
             heartbeat: ago(heard),
         }

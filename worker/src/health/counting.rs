@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::domain::timestamp::Timestamp;
 use crate::metrics::Counted;
 use crate::store::{Result, Store};
 
@@ -72,22 +71,16 @@ impl Counting {
     }
 }
 
-/// One look at everything but the containers, which are those of one engine.
+/// One look; containers are those of one engine, and not counted while that is not known.
 async fn count(store: &Store, engine: Option<&str>) -> Result<Counted> {
-    let now = store.now().await?;
-    let stats = store.stats(Timestamp::from_millis(0)).await?;
-    let queue = stats.queue;
-    let age = |since: Timestamp| u64::try_from(now.millis() - since.millis()).unwrap_or_default();
+    let gauges = store.queue_gauges(engine.unwrap_or_default()).await?;
     Ok(Counted {
-        states: store.counts().await?,
-        classes: stats.classes,
-        ready: queue.depth - queue.delayed,
-        delayed: queue.delayed,
-        oldest: queue.oldest.map(|(_, since)| Duration::from_millis(age(since))),
-        reserved: 0,
-        containers: match engine {
-            Some(engine) => Some(store.containers(engine).await?.len() as u64),
-            None => None,
-        },
+        states: gauges.states,
+        classes: gauges.failures,
+        ready: gauges.ready,
+        delayed: gauges.delayed,
+        reserved: gauges.reserved,
+        oldest: gauges.oldest_due,
+        containers: engine.map(|_| gauges.containers),
     })
 }
