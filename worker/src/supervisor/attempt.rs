@@ -144,8 +144,11 @@ pub const fn learn(effect: Effect, seen: Seen) -> Option<Known> {
         (_, Seen::Ends(end)) => Some(Known::Ended(end)),
         (_, Seen::CancelFirst) => Some(Known::Ended(End::Cancelled)),
         (_, Seen::Lost) => Some(Known::LeaseLost),
-        (
-            Effect::Oblige | Effect::OpenDoor | Effect::Create | Effect::Start | Effect::Claim,
+        // The claim may have been written and its answer lost: whoever finds the job needs the container.
+        (Effect::Claim, Seen::Trouble) => Some(Known::LeaseLost),
+        (Effect::Claim, Seen::Nothing)
+        | (
+            Effect::Oblige | Effect::OpenDoor | Effect::Create | Effect::Start,
             Seen::Nothing | Seen::Trouble,
         ) => Some(Known::Unused),
         (Effect::Bind | Effect::Run, Seen::Nothing | Seen::Trouble) => Some(Known::NotHandedOver),
@@ -223,6 +226,13 @@ mod tests {
         for end in [End::Failure, End::TimedOut, End::Cancelled, End::Aborted] {
             assert_eq!(plan(Known::Ended(end))[..2], [Effect::Confirm, Effect::Kill], "{end:?}");
         }
+    }
+
+    #[test]
+    fn a_container_stays_for_a_claim_that_nobody_answered() {
+        let unknown = learn(Effect::Claim, Seen::Trouble).expect("something is learnt");
+        assert!(plan(unknown).is_empty(), "the row may name the container");
+        assert_eq!(learn(Effect::Claim, Seen::Nothing), Some(Known::Unused));
     }
 
     #[test]

@@ -235,8 +235,10 @@ impl<S: Sandbox> Runner<S> {
     async fn go_on(&mut self, known: Known) {
         let mut known = Some(known);
         while let Some(now) = known.take() {
-            if now == Known::LeaseLost && self.work.is_some() {
-                self.shared.metrics.lease_lost();
+            if now == Known::LeaseLost {
+                if self.work.is_some() {
+                    self.shared.metrics.lease_lost();
+                }
                 if self.origin == Origin::Own {
                     // The new holder decides; what its last edge leaves behind is ours to remove then.
                     self.shared.leave(&self.name);
