@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test test-corpora lint pictures compiler engine url corpora
+.PHONY: help demo build stage image scan test model test-corpora lint pictures compiler engine url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -51,6 +51,9 @@ pictures: engine stage ## Draw the pictures of the README anew, from what the pr
 
 corpora:
 	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }
+
+model: stage ## Check every order of crashes, lost leases and lost answers in a small world
+	@cargo test --locked --profile model -p safeurl --test model -- --ignored --nocapture
 
 test-corpora: corpora engine stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)
 	@$(SUPPORT)/ensure-tools.sh nextest
