@@ -44,6 +44,8 @@ test: engine stage ## Run all tests against a real engine and a real database
 	@$(SUPPORT)/ensure-tools.sh nextest
 	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher
 	cargo test --locked --workspace --doc --quiet
+	@$(SUPPORT)/ensure-programs.sh python3
+	python3 tests/chaos/auditor_test.py
 
 pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
 	@$(SUPPORT)/ensure-tools.sh nextest
