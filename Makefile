@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test model test-corpora lint pictures compiler engine url corpora
+.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -46,6 +46,13 @@ test: engine stage ## Run all tests against a real engine and a real database
 	cargo test --locked --workspace --doc --quiet
 	@$(SUPPORT)/ensure-programs.sh python3
 	python3 tests/chaos/auditor_test.py
+
+# The program is built together with a test, so that it is the one that `make test` has built already.
+chaos: stage ## Kill workers, gateways and the engine for MINUTES=n and audit what is left; SEED=s for the same faults
+	@test -n "$(MINUTES)" || { echo "error: for how long? hint: make chaos MINUTES=2" >&2; exit 2; }
+	@$(SUPPORT)/ensure-programs.sh python3 strace mkfs.ext4 dockerd
+	cargo build --locked --workspace --features safeurl/embed-fetcher --bin safeurl --test layers
+	PATH="$$PATH:/usr/sbin:/sbin" python3 tests/chaos/run.py --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)") --binary target/debug/safeurl
 
 pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
 	@$(SUPPORT)/ensure-tools.sh nextest

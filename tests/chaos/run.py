@@ -1,0 +1,236 @@
+"""Runs workers through chaos and has an auditor look at what came of it.
+
+Three real workers on an engine of their own and a database on a volume of its own; a feeder submits, faults happen.
+Then the faults stop, the jobs drain, the workers are asked to end, and auditor.py judges. Whatever happens, nothing of
+the run is left on the machine; what it wrote down is kept in the folder that it names.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import census
+import teardown
+from engine import Engine
+from faults import Faults
+from feeder import OPEN, Feeder
+from record import Record, now_ms
+from volume import Volume
+from workers import Program, Workers
+
+HERE = Path(__file__).parent
+DRAIN_WITHIN = 240
+QUIET_WITHIN = 60
+
+
+class Run:
+    """One run and all that belongs to it."""
+
+    def __init__(self, options):
+        self.minutes = options.minutes
+        self.seed = options.seed
+        self.binary = options.binary
+        self.kept = Path(options.keep) / f"seed-{options.seed}"
+        self.cgroup = f"{teardown.NAME}-{os.getpid()}"
+        self.folder = f"{teardown.BASE}/{self.cgroup}"
+        os.mkdir(self.folder, 0o711)
+        shutil.rmtree(self.kept, ignore_errors=True)
+        self.record = Record(self.kept)
+        self.database = f"{self.folder}/volume/scans.db"
+        self.stays = []
+
+    def set_up(self):
+        self.volume = Volume(self.folder)
+        self.volume.mount()
+        self.engine = Engine(self.folder, self.cgroup)
+        self.engine.start()
+        self.pages = subprocess.Popen(
+            [sys.executable, HERE / "pages.py", str(self.kept)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        port = int(self.pages.stdout.readline())
+        self.program = Program(self.binary, self.folder, self.database, self.engine.socket)
+        self.record.write(
+            "run",
+            {
+                "seed": self.seed,
+                "minutes": self.minutes,
+                "folder": self.folder,
+                "cgroup": self.cgroup,
+                "engine": self.engine.socket,
+                "run_dir": self.program.run_dir,
+                "mounts_before": census.mounts(self.folder),
+                "began_ms": now_ms(),
+            },
+        )
+        self.workers = Workers(self.program, self.record)
+        self.workers.wait_until_all_are_ready(within=180)
+        self.feeder = Feeder(self.program, self.database, port, self.record, self.seed)
+
+    def go_through_chaos(self):
+        self.faults = Faults(self.workers, self.engine, self.volume, self.record, self.seed)
+        self.feeder.start()
+        self.faults.start()
+        began = time.monotonic()
+        until = began + self.minutes * 60
+        while time.monotonic() < until:
+            self.faults.kill_until(min(until, time.monotonic() + 30))
+            counts = self.faults.counts
+            kills = sum(count for kind, count in counts.items() if kind.startswith("kill"))
+            others = sum(counts.values()) - kills
+            passed = f"{time.monotonic() - began:4.0f} s, {kills} kills, {others} other faults"
+            print(f"chaos: {passed}, {self.feeder.submitted} jobs submitted", flush=True)
+        self.faults.stop()
+        self.feeder.stop()
+
+    def drain(self):
+        """Until every job is final and nothing but idle workers is left; the auditor tells what is, if not."""
+        self.workers.wait_until_all_are_ready(within=60)
+        self.wait(DRAIN_WITHIN, self.open_jobs)
+        # What did not go before is not waited for again.
+        self.stays += self.wait(QUIET_WITHIN, lambda: [thing for thing in self.unrest() if thing not in self.stays])
+
+    def open_jobs(self):
+        rows = self.feeder.rows(f"SELECT id, state FROM scan_jobs WHERE {OPEN}")
+        return [f"{job} is {state}" for job, state in rows]
+
+    def unrest(self):
+        """What an idle worker has no need of."""
+        alive = {worker.pid for worker in self.workers.alive()}
+        # The folder of a worker is named by the end of its id.
+        own = {worker.id[-12:] for worker in self.workers.ready()}
+        found = census.of_run(self.folder, self.cgroup)
+        rows = self.feeder.rows("SELECT name FROM containers")
+        return [
+            *(f"{kind} {process}" for kind in ("shim", "fetcher", "command") for process in found.get(kind, [])),
+            *(f"gateway {gateway}" for gateway in found.get("gateway", []) if gateway.parent not in alive),
+            *(f"folder {name}" for name in os.listdir(self.program.run_dir) if name not in own),
+            *(f"obligation {name}" for (name,) in rows),
+        ]
+
+    def watch_descriptors(self):
+        """What a worker has open at idle, before and after more work with an engine that went away in it."""
+        count = lambda: {str(worker.pid): census.descriptors(worker.pid) for worker in self.workers.ready()}
+        before = count()
+        for _ in range(2):
+            self.feeder.submit(12)
+            self.faults.restart_engine()
+            for _ in range(self.workers.PLACES):
+                self.faults.kill_gateway()
+            self.feeder.submit(6)
+            self.drain()
+        # What is closed a little later is not kept: each kind counts at its lowest.
+        after = count()
+        for _ in range(10):
+            time.sleep(0.5)
+            for pid, kinds in count().items():
+                after[pid] = {kind: min(number, kinds.get(kind, 0)) for kind, number in after.get(pid, kinds).items()}
+        self.record.write("descriptors", {"before": before, "after": after})
+
+    def end(self):
+        codes = self.workers.end()
+        for name in self.workers.ended_by_themselves:
+            codes[name] = "ended by itself"
+        self.record.write("ends", codes)
+        self.keep_database()
+
+    def keep_database(self):
+        with sqlite3.connect(self.database) as source, sqlite3.connect(self.kept / "scans.db") as target:
+            source.backup(target)
+        source.close()
+        target.close()
+
+    def audit(self):
+        return subprocess.run([sys.executable, HERE / "auditor.py", str(self.kept)]).returncode
+
+    @staticmethod
+    def wait(within, look):
+        """Until there is nothing to see any more; says what is, when that takes too long."""
+        until = time.monotonic() + within
+        left = ["the database, which does not answer"]
+        while left and time.monotonic() < until:
+            try:
+                left = look()
+            except sqlite3.OperationalError:
+                pass
+            time.sleep(0.2)
+        for thing in left:
+            print(f"chaos: still there after {within} s: {thing}", flush=True)
+        return left
+
+    def take_down(self):
+        """What is still there of the run goes; the logs are kept."""
+        # Nobody may start anything any more.
+        if hasattr(self, "workers"):
+            self.workers.halt.set()
+            self.workers.thread.join()
+        if hasattr(self, "feeder"):
+            self.feeder.halt.set()
+        if hasattr(self, "faults"):
+            self.faults.stop()
+        if hasattr(self, "pages"):
+            self.pages.stdin.close()
+            self.pages.wait()
+        logs = Path(self.folder, "logs")
+        if logs.exists():
+            shutil.copytree(logs, self.kept / "logs", dirs_exist_ok=True)
+        for log in Path(self.folder).glob("*.log"):
+            shutil.copy(log, self.kept)
+        return teardown.take_down(self.folder)
+
+
+def interrupted(number, _):
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, required=True, help="how long faults happen")
+    parser.add_argument("--seed", default=None, help="the seed of an earlier run")
+    parser.add_argument("--binary", required=True, help="the program, with its fetcher inside")
+    parser.add_argument("--keep", default="target/chaos", help="where records are kept")
+    options = parser.parse_args()
+    options.seed = options.seed or str(random.SystemRandom().randrange(10**9))
+    if os.geteuid() != 0:
+        sys.exit("error: an engine and a volume of one's own need root\nhint: sudo make chaos MINUTES=2")
+    # However the run is told to stop, it takes everything down. Once only: taking down is not interrupted.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    teardown.take_down_the_dead()
+    run = Run(options)
+    print(f"chaos: seed {run.seed}, {run.minutes:g} min of faults, record in {run.kept}", flush=True)
+    code = 1
+    try:
+        run.set_up()
+        run.go_through_chaos()
+        print("chaos: the faults are over, the jobs drain", flush=True)
+        run.drain()
+        run.watch_descriptors()
+        run.end()
+        code = run.audit()
+        run.engine.stop()
+    finally:
+        for left in run.take_down():
+            # With everybody told to end, nothing may be left to take down.
+            if code == 0:
+                print(f"violation: left after the engine's end: {left}")
+                code = 1
+    if code:
+        print(f"chaos: failed; again with SEED={run.seed}; record and logs in {run.kept}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
