@@ -2,11 +2,14 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
 
+mod container;
 mod folder;
 mod service;
 mod systemd;
 mod unit;
 
+#[path = "../e2e/gate.rs"]
+mod gate;
 #[path = "../e2e/site.rs"]
 #[expect(dead_code, reason = "shared with the end-to-end tests")]
 mod site;
