@@ -12,6 +12,8 @@ use serde_json::Value;
 /// Where a test's files are; removed with it.
 pub(crate) struct Stage {
     pub(crate) dir: PathBuf,
+    database: PathBuf,
+    settings: Vec<(&'static str, String)>,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -21,11 +23,23 @@ impl Stage {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("safeurl-e2e-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary folder");
-        Self { dir }
+        Self { database: dir.join("scans.db"), dir, settings: Vec::new() }
+    }
+
+    /// The same with a variable more for every command.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+
+    /// The same with its database in another folder.
+    pub(crate) fn with_database_in(mut self, folder: &Path) -> Self {
+        self.database = folder.join("scans.db");
+        self
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.dir.join("scans.db")
+        self.database.clone()
     }
 
     /// The program with the test's settings and nothing of the caller's environment. It scans with the fetcher that
@@ -44,6 +58,7 @@ impl Stage {
         if let Some(host) = std::env::var_os("DOCKER_HOST") {
             command.env("DOCKER_HOST", host);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -207,7 +222,7 @@ pub(crate) fn query(database: &Path, sql: &str) -> Vec<Vec<String>> {
     })
 }
 
-fn on_database<T>(database: &Path, work: impl AsyncFnOnce(libsql::Connection) -> T) -> T {
+pub(crate) fn on_database<T>(database: &Path, work: impl AsyncFnOnce(libsql::Connection) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let database = libsql::Builder::new_local(database).build().await.expect("a database");
