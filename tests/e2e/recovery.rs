@@ -4,6 +4,7 @@
 mod adopted;
 mod analysing;
 mod database;
+mod engine;
 mod killed;
 mod stopped;
 mod times;
