@@ -137,6 +137,17 @@ impl Lists {
         }))
     }
 
+    /// The lists of the shipped plan, each time without one effect of one of them.
+    pub(crate) fn each_shorter() -> Vec<(Known, Effect, Self)> {
+        let shorter = |known: Known, at: usize| {
+            let mut lists = Self::new(None);
+            lists.0[place(known)].remove(at);
+            (known, plan(known)[at], lists)
+        };
+        let places = KNOWN.iter().flat_map(|known| (0..plan(*known).len()).map(move |at| (*known, at)));
+        places.map(|(known, at)| shorter(known, at)).collect()
+    }
+
     pub(crate) fn of(&self, known: Known) -> &[Effect] {
         &self.0[place(known)]
     }

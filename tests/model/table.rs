@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use safeurl::supervisor::{Effect, Known};
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::guards::Guard;
+use crate::guards::{Guard, Lists};
 use crate::model::{Config, Step, Supervisors};
 use crate::properties::RULES;
 use crate::world::World;
@@ -75,13 +75,38 @@ impl fmt::Display for Checked {
 
 /// Goes through every state of a world.
 pub(crate) fn check(config: &Config, threads: usize) -> Checked {
+    check_model(Supervisors::new(config.clone(), None), threads)
+}
+
+/// Effects whose absence the model cannot see: a report is not judged, files are not removed before their folder is,
+/// and `Examine` and `Confirm` only say sooner what `Follow` and `Kill` find out themselves.
+pub(crate) fn is_beyond_the_model(known: Known, effect: Effect) -> bool {
+    match effect {
+        Effect::Judge | Effect::DiscardDoor | Effect::Examine | Effect::Confirm => true,
+        Effect::CloseDoor => known != Known::Ran,
+        _ => false,
+    }
+}
+
+/// Whether the plan breaks a promise without one effect of one list.
+pub(crate) fn is_needed(lists: Lists) -> bool {
+    let config = Config { name: "one effect less", faults: 1, ..SMALLEST };
+    !check_model(Supervisors { lists, ..Supervisors::new(config, None) }, 2).is_whole()
+}
+
+fn check_model(model: Supervisors, threads: usize) -> Checked {
     let begun = Instant::now();
-    let checker = Supervisors::new(config.clone(), None)
-        .checker()
-        .threads(threads)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let faults = model.config.faults;
+    let checker = model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    // Breadth first finds short counterexamples; the largest world does not fit into memory that way.
+    if faults < 3 {
+        checked(&checker.spawn_bfs().join(), begun)
+    } else {
+        checked(&checker.spawn_dfs().join(), begun)
+    }
+}
+
+fn checked(checker: &impl Checker<Supervisors>, begun: Instant) -> Checked {
     let mut checked = Checked {
         states: checker.unique_state_count(),
         depth: checker.max_depth(),
@@ -101,21 +126,24 @@ pub(crate) fn check(config: &Config, threads: usize) -> Checked {
 }
 
 /// The length of the shortest way to break a property without a guard.
-pub(crate) fn counterexample(guard: Guard, property: &'static str) -> Option<usize> {
+pub(crate) fn shortest_counterexample(guard: Guard, property: &'static str) -> Option<usize> {
     let mut shortest = None;
-    loop {
-        let config = Config { faults: guard.faults(), ..SMALLEST };
-        let mut builder = Supervisors::new(config, Some(guard))
-            .checker()
-            .finish_when(HasDiscoveries::AnyOf(BTreeSet::from([property])));
-        // A path of n steps has n + 1 states; what is that long is not looked at again.
-        if let Some(states) = shortest.and_then(|steps| NonZeroUsize::new(steps + 1)) {
-            builder = builder.target_max_depth(states.get());
-        }
-        let checker = builder.spawn_bfs().join();
-        match checker.discovery(property) {
-            Some(path) => shortest = Some(path.into_actions().len()),
-            None => return shortest,
-        }
+    while let Some(shorter) = counterexample(guard, property, shortest) {
+        shortest = Some(shorter);
     }
+    shortest
+}
+
+/// The length of a way to break a property without a guard, shorter than one that is known.
+pub(crate) fn counterexample(guard: Guard, property: &'static str, known: Option<usize>) -> Option<usize> {
+    let config = Config { faults: guard.faults(), ..SMALLEST };
+    let mut builder = Supervisors::new(config, Some(guard))
+        .checker()
+        .finish_when(HasDiscoveries::AnyOf(BTreeSet::from([property])));
+    // A path of n steps has n + 1 states; what is that long is not looked at again.
+    if let Some(steps) = known {
+        builder = builder.target_max_depth(steps + 1);
+    }
+    let path = builder.spawn_bfs().join().discovery(property)?;
+    Some(path.into_actions().len())
 }
