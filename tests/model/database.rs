@@ -96,6 +96,9 @@ impl Supervisors {
             Event::Fail(_) if to == State::TimedOut && container == Some(Stage::Running) => {
                 Some(Broken::TimedOutAlive)
             }
+            Event::Fail(failure) if ran_out_of_time(failure) != (to == State::TimedOut) => {
+                Some(Broken::WronglyEnded)
+            }
             Event::Retry { failure, .. } if !failure.retryable => Some(Broken::RetriedInVain),
             Event::Retry { delay, .. } if *delay == Duration::ZERO => Some(Broken::RetriedInVain),
             Event::Fail(failure) if gave_up_early(&self.job(row), failure) => Some(Broken::GaveUpEarly),
@@ -191,6 +194,10 @@ fn forget_version(attempt: &mut Attempt, keep_state: bool) {
     if !keep_state {
         attempt.seen = None;
     }
+}
+
+fn ran_out_of_time(failure: &Failure) -> bool {
+    matches!(failure.class, FailureClass::Timeout | FailureClass::AnalysisTimeout)
 }
 
 /// Whether a job ends by a failure after which another attempt was due.

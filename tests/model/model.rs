@@ -28,7 +28,7 @@ pub(crate) struct Config {
     /// Losses of each job before the first step.
     pub(crate) losses: u8,
     pub(crate) faults: u8,
-    /// With the faults that strike a single attempt or act in the middle.
+    /// With the faults that strike a single attempt or act in the middle, and with every kind of report.
     pub(crate) rare: bool,
 }
 

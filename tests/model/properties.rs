@@ -17,6 +17,7 @@ pub(crate) enum Broken {
     FinalChanged,
     LivingLeaseTaken,
     TimedOutAlive,
+    WronglyEnded,
     CancelForgotten,
     RemovedFromHolder,
     RemovedTooEarly,
@@ -43,6 +44,9 @@ pub(crate) const RULES: &[Rule] = &[
         world.jobs.iter().all(|row| row.counted <= model.config.max_attempts)
     }),
     ("TIMED_OUT only after the container is dead", |_, world| world.broken != Some(Broken::TimedOutAlive)),
+    ("TIMED_OUT when time ran out, FAILED for all else", |_, world| {
+        world.broken != Some(Broken::WronglyEnded)
+    }),
     ("no container of a living lease is removed by another", |_, world| {
         world.broken != Some(Broken::RemovedFromHolder)
     }),

@@ -37,7 +37,8 @@ impl Supervisors {
                 Stage::Running if world.bound_to(c).is_none() && !world.in_hands(c) => {}
                 Stage::Running if container.handed.is_some() => {
                     steps.push(Step::Exit(id, Printed::Nothing));
-                    steps.extend(REPORTS.map(|printed| Step::Exit(id, printed)));
+                    let reports = if self.config.rare { &REPORTS[..] } else { &REPORTS[..1] };
+                    steps.extend(reports.iter().map(|printed| Step::Exit(id, *printed)));
                 }
                 Stage::Running if !has_stdin(world, c) => steps.push(Step::Exit(id, Printed::Nothing)),
                 Stage::Running | Stage::Absent | Stage::Created | Stage::Dead | Stage::Removed => {}
