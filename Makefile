@@ -64,7 +64,7 @@ pictures: engine stage ## Draw the pictures of the README anew, from what the pr
 corpora:
 	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }
 
-model: stage ## Check every order of crashes, lost leases and lost answers in a small world
+model: compiler ## Check every order of crashes, lost leases and lost answers in a small world
 	@cargo test --locked --profile model -p safeurl --test model -- --ignored --nocapture
 
 test-corpora: corpora engine stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use safeurl::supervisor::{Effect, Known};
+use safeurl::supervisor::{Effect, End, Known, Remedy};
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::guards::{Guard, Lists};
@@ -30,8 +30,17 @@ const SMALLEST: Config = Config {
 const ENOUGH: usize = 2_000_000;
 
 /// For every run of the tests.
-pub(crate) const SMALL: &[Config] =
-    &[SMALLEST, Config { name: "1 supervisor, 1 job, 1 fault", seats: &[0], faults: 1, ..SMALLEST }];
+pub(crate) const SMALL: &[Config] = &[
+    SMALLEST,
+    Config { name: "1 supervisor, 1 job, 1 fault", seats: &[0], faults: 1, ..SMALLEST },
+    Config {
+        name: "1 supervisor, 1 job before its last loss, 1 fault",
+        seats: &[0],
+        losses: 9,
+        faults: 1,
+        ..SMALLEST
+    },
+];
 
 /// For `make model`.
 pub(crate) const LARGE: &[Config] = &[
@@ -82,18 +91,25 @@ pub(crate) fn check(config: &Config, threads: usize) -> Checked {
 }
 
 /// Effects whose absence the model cannot see: a report is not judged, files are not removed before their folder is,
-/// and `Examine` and `Confirm` only say sooner what `Follow` and `Kill` find out themselves.
+/// `Examine` and `Confirm` only say sooner what `Follow` and `Kill` find out themselves, what was stopped by an order is
+/// dead, where the maker is gone or goes the reaper is behind `Remove`, and of what is given back the version alone decides
+/// who does it: who stops half way holds a stray.
 pub(crate) fn is_beyond_the_model(known: Known, effect: Effect) -> bool {
     match effect {
         Effect::Judge | Effect::DiscardDoor | Effect::Examine | Effect::Confirm => true,
         Effect::CloseDoor => known != Known::Ran,
+        Effect::TakeOver | Effect::Settle => known == Known::Orphaned(Remedy::GiveBack),
+        Effect::Kill => matches!(known, Known::Ended(End::Cancelled | End::Aborted)),
+        Effect::Remove => matches!(known, Known::Ended(End::Accepted | End::Aborted)),
         _ => false,
     }
 }
 
 /// Whether the plan breaks a promise without one effect of one list.
-pub(crate) fn is_needed(lists: Lists) -> bool {
-    let config = Config { name: "one effect less", faults: 1, ..SMALLEST };
+pub(crate) fn is_needed(known: Known, lists: Lists) -> bool {
+    // A job is given back only where its container is out of reach.
+    let seats: &[u8] = if known == Known::Orphaned(Remedy::GiveBack) { &[0, 1] } else { &[0, 0] };
+    let config = Config { name: "one effect less", seats, faults: 1, ..SMALLEST };
     !check_model(Supervisors { lists, ..Supervisors::new(config, None) }, 2).is_whole()
 }
 
