@@ -137,7 +137,7 @@ async fn orphan(stage: &Stage) -> ScanId {
     };
     stage.store.oblige(obligation).await.expect("a user id");
     let container = stage.fake.made("gone");
-    stage.store.container_created("gone", &container).await.expect("written down");
+    stage.store.container_created("gone", &dead, &container).await.expect("written down");
     let claim = Claim { worker: &dead, container: &container, reserved: false };
     let lease = stage.store.claim(claim).await.expect("an answer").expect("the job");
     assert_eq!((&lease.job().id, container.as_str()), (&id, "c1"));

@@ -39,17 +39,15 @@ impl AdoptedDoor {
     }
 
     /// Whether what went through the door can be vouched for: its gateway holds it still, or ended it in order. Without
-    /// a ledger it cannot.
+    /// a ledger it cannot, and a door that was never bound had no job behind it.
     ///
     /// # Errors
     /// When the ledger is there and cannot be asked.
     pub fn is_vouched_for(&self) -> io::Result<bool> {
         // In this order: the end is written before the lock falls.
-        if is_locked(&self.files.ledger_path)? {
-            return Ok(true);
-        }
+        let held = is_locked(&self.files.ledger_path)?;
         match record::read_ledger(&self.files.ledger_path) {
-            Ok(ledger) => Ok(ledger.complete),
+            Ok(ledger) => Ok(ledger.attempt.is_some() && (held || ledger.complete)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -73,6 +71,11 @@ impl AdoptedDoor {
     /// When a living gateway does not end the binding within 5 s, or the ledger cannot be read.
     pub async fn close(&self) -> Result<Ledger, GatewayError> {
         let files = |source| GatewayError::Files { path: self.files.ledger_path.clone(), source };
+        let ledger = record::read_ledger(&self.files.ledger_path).map_err(files)?;
+        if ledger.attempt.is_none() {
+            // Unbound: there is no binding to end.
+            return Ok(ledger);
+        }
         match tokio::time::timeout(END, self.end()).await {
             Ok(ended) => ended.map_err(files)?,
             Err(_) => return Err(GatewayError::NoAnswer { command: "close", seconds: END.as_secs() }),

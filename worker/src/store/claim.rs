@@ -75,6 +75,9 @@ pub(super) const RESERVED: &str = concat!(
     " ORDER BY priority, created_at, created_ms LIMIT 1"
 );
 
+/// Whether a container is somebody else's: a worker that was silent for long may find that the reaper has taken its.
+pub(super) const TAKEN: &str = "SELECT 1 FROM containers WHERE container_id = ? AND worker <> ? LIMIT 1";
+
 impl Store {
     /// Takes the next due job: the users that have one take turns, and of one user's jobs the lowest priority
     /// number comes first, then the oldest. State, lease, container and attempt are written at once. `None` when
@@ -82,7 +85,7 @@ impl Store {
     /// not waited for is given back by the next [`Store::renew`].
     ///
     /// # Errors
-    /// The database's.
+    /// [`StoreError::ContainerTaken`] when the container is not the worker's any more; the database's.
     pub async fn claim(&self, request: Claim<'_>) -> Result<Option<Lease>> {
         let grant = Grant { worker: request.worker.clone(), container: Some(request.container.to_owned()) };
         let op = OpId::fresh();
@@ -110,6 +113,12 @@ async fn take(
     {
         lock(&unheard).retain(|claimed| claimed.op != op);
         return Ok(Some(Handed { claimed: Some(claimed), unheard }));
+    }
+    if let Some(container) = grant.container.as_deref() {
+        let values = libsql::params![container, grant.worker.as_str()];
+        if unit.first(TAKEN, values, |row| row.int(0)).await?.is_some() {
+            return Err(StoreError::ContainerTaken { container: container.to_owned() });
+        }
     }
     let next = if reserved {
         first(unit, RESERVED, [grant.worker.as_str().into()]).await?

@@ -65,6 +65,17 @@ pub(super) const REMNANTS: &str = concat!(
      FROM containers AS c WHERE c.engine_id = ?1 ORDER BY c.created_ms"
 );
 
+/// The conditions are those of [`REMNANTS`], looked at again in the statement that acts on them.
+pub(super) const TAKE_OBLIGATION: &str = concat!(
+    "UPDATE containers SET worker = ?1 WHERE name = ?2 AND worker = ?3
+       AND NOT EXISTS (SELECT 1 FROM workers WHERE id = ?3 AND heartbeat_ms >= ",
+    now_ms!(),
+    " - ?4)
+       AND NOT EXISTS (
+         SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_bound WHERE state IN ('FETCHING', 'ANALYZING')
+           AND container_id IS NOT NULL AND container_id IN (containers.container_id, containers.name))"
+);
+
 pub(super) const ON_ENGINE: &str =
     concat!("SELECT ", container_columns!(), " FROM containers AS c WHERE c.engine_id = ?");
 
@@ -110,14 +121,30 @@ impl Store {
     /// Adds the engine's name of a container once the create was answered.
     ///
     /// # Errors
+    /// [`StoreError::NotObliged`] when the obligation is gone or somebody else's: the reaper took the worker for dead.
     /// The database's.
-    pub async fn container_created(&self, name: &str, container_id: &str) -> Result<()> {
-        let values = params![container_id, name];
+    pub async fn container_created(&self, name: &str, worker: &WorkerId, container_id: &str) -> Result<()> {
+        const CREATED: &str = "UPDATE containers SET container_id = ? WHERE name = ? AND worker = ?";
+        let values = params![container_id, name, worker.as_str()];
+        let name = name.to_owned();
         self.db
-            .write(async move |unit| {
-                unit.execute("UPDATE containers SET container_id = ? WHERE name = ?", values).await?;
-                Ok(())
+            .write(async move |unit| match unit.execute(CREATED, values).await? {
+                0 => Err(StoreError::NotObliged { name }),
+                _ => Ok(()),
             })
+            .await
+    }
+
+    /// Takes the obligation of a silent worker over, so that this one may remove the container: a worker that was only
+    /// stopped cannot claim a job for it any more. `false` when it was heard of, a job at work is bound to it, or it is
+    /// gone.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn take_obligation(&self, name: &str, from: &WorkerId, me: &WorkerId) -> Result<bool> {
+        let values = params![me.as_str(), name, from.as_str(), millis(REAP_AFTER)];
+        self.db
+            .write(async move |unit| Ok::<_, StoreError>(unit.execute(TAKE_OBLIGATION, values).await? > 0))
             .await
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::scan::{LEASE, REAP_AFTER, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge, fresh};
-use crate::store::{ContainerRow, Obligation, Rows, Store};
+use crate::store::{Claim, ContainerRow, Obligation, Rows, Store, StoreError};
 
 pub(super) fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
     Obligation {
@@ -75,7 +75,7 @@ async fn what_silent_workers_left_on_an_engine_is_abandoned() {
     ] {
         store.oblige(obligation(name, engine, worker)).await.expect("a user id");
     }
-    store.container_created("left", "c0ffee").await.expect("an answer");
+    store.container_created("left", &silent, "c0ffee").await.expect("an answer");
     assert_eq!(names(&store).await, ["of nobody"]);
     store.age(&silent, REAP_AFTER * 2).await;
     let rows = abandoned(&store).await;
@@ -91,7 +91,7 @@ async fn a_container_whose_job_is_at_work_is_not_reaped_however_silent_its_worke
     let (me, silent) = (store.worker().await, store.worker().await);
     store.oblige(obligation("left", "engine", &silent)).await.expect("a user id");
     // The claim of the test's support names the container "box".
-    store.container_created("left", "box").await.expect("an answer");
+    store.container_created("left", &silent, "box").await.expect("an answer");
     store.one("https://example.com/").await;
     let lease = store.take(&silent).await.expect("the job");
     store.age(&silent, REAP_AFTER * 2 + LEASE).await;
@@ -101,4 +101,38 @@ async fn a_container_whose_job_is_at_work_is_not_reaped_however_silent_its_worke
     let released = edge(State::Fetching, Event::Release);
     store.settle(taken, released, Rows::default()).await.expect("an answer");
     assert_eq!(names(&store).await, ["left"]);
+}
+
+#[tokio::test]
+async fn a_reaper_takes_the_obligation_of_a_silent_worker_and_of_no_other() {
+    let (_folder, store) = fresh().await;
+    let (me, other) = (store.worker().await, store.worker().await);
+    store.oblige(obligation("left", "engine", &other)).await.expect("a user id");
+    store.container_created("left", &other, "box").await.expect("an answer");
+    let take = async || store.take_obligation("left", &other, &me).await.expect("an answer");
+    assert!(!take().await, "its worker lives");
+    store.age(&other, REAP_AFTER * 2).await;
+    store.one("https://example.com/").await;
+    let lease = store.take(&other).await.expect("the job");
+    assert!(!take().await, "a job at work is bound to it");
+    let released = edge(State::Fetching, Event::Release);
+    store.settle(lease, released, Rows::default()).await.expect("an answer");
+    assert!(take().await);
+    assert!(!take().await, "it is not that worker's any more");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_stopped_claims_nothing_for_a_container_that_was_taken_from_it() {
+    let (_folder, store) = fresh().await;
+    let (me, other) = (store.worker().await, store.worker().await);
+    store.oblige(obligation("left", "engine", &other)).await.expect("a user id");
+    store.container_created("left", &other, "box").await.expect("an answer");
+    store.age(&other, REAP_AFTER * 2).await;
+    assert!(store.take_obligation("left", &other, &me).await.expect("an answer"));
+    store.one("https://example.com/").await;
+    let claim = Claim { worker: &other, container: "box", reserved: false };
+    let refused = store.claim(claim).await.expect_err("the reaper removes the container");
+    assert!(matches!(refused, StoreError::ContainerTaken { .. }), "{refused}");
+    let created = store.container_created("left", &other, "box").await.expect_err("nor is it written down");
+    assert!(matches!(created, StoreError::NotObliged { .. }), "{created}");
 }

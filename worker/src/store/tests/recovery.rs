@@ -81,7 +81,7 @@ async fn the_engine_of_an_orphan_is_its_containers_even_when_the_worker_is_unkno
     let (_folder, store) = fresh().await;
     let gone = store.worker().await;
     store.oblige(obligation("waiting", "its engine", &gone)).await.expect("a user id");
-    store.container_created("waiting", "box").await.expect("an answer");
+    store.container_created("waiting", &gone, "box").await.expect("an answer");
     store.one("https://example.com/").await;
     let lease = store.take(&gone).await.expect("the job");
     store.age(&gone, LEASE * 2).await;

@@ -74,6 +74,14 @@ async fn remove_written_down<S: Sandbox>(
         if !may_reap(Remains { bound, maker }) {
             continue;
         }
+        if obligation.worker != shared.worker {
+            match shared.store.take_obligation(name, &obligation.worker, &shared.worker).await {
+                // It is ours from here on, also when it cannot be removed yet.
+                Ok(true) => shared.leave(name),
+                // Its worker was heard of after all, or another one is at it.
+                Ok(false) | Err(_) => continue,
+            }
+        }
         let handle = container_id.as_deref().unwrap_or(name);
         if !remove(shared, handle, name, obligation.worker.as_str()).await? {
             continue;

@@ -91,7 +91,9 @@ impl<S: Sandbox> Runner<S> {
         };
         match self.shared.sandbox.create(&request).await {
             Ok(id) => {
-                if let Err(error) = self.shared.store.container_created(&self.name, &id).await {
+                if let Err(error) =
+                    self.shared.store.container_created(&self.name, &self.shared.worker, &id).await
+                {
                     self.container = Some(id);
                     return self.troubled("writing down a container's id", &error);
                 }
