@@ -14,8 +14,15 @@ use crate::domain::scan::DEAD_AFTER;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{OpenMode, WorkerView};
 
-/// Columns of an id where it is cut: its end tells workers apart, which their folders of sockets are named by as well.
+/// Columns of an id where it is cut.
 const SHORT_ID: usize = 12;
+
+/// What names a worker where its id is cut: the end, which tells workers apart that started together, and which their
+/// folders of sockets are named by as well.
+pub(super) fn short(id: &str) -> &str {
+    let from = id.char_indices().rev().nth(SHORT_ID - 1).map_or(0, |(at, _)| at);
+    &id[from..]
+}
 
 /// List the worker processes of the database, dead ones too
 ///
@@ -113,26 +120,24 @@ pub(super) fn is_alive(worker: &WorkerView, now: Timestamp) -> bool {
 /// left out.
 fn table(workers: &[WorkerView], now: Timestamp, look: Look) -> Vec<Text> {
     if !look.terminal {
-        return lines(&columns(workers, now, usize::MAX));
+        return lines(&columns(workers, now, true));
     }
-    let id = if look.width >= WITH_IDS { usize::MAX } else { SHORT_ID };
-    let mut columns = columns(workers, now, id);
+    let mut columns = columns(workers, now, look.width >= WITH_IDS);
     while columns.len() > 2 && used(&columns) > look.width + super::terminal::column::GAP {
         columns.pop();
     }
     named(&columns)
 }
 
-fn columns(workers: &[WorkerView], now: Timestamp, id: usize) -> Vec<Column> {
+fn columns(workers: &[WorkerView], now: Timestamp, whole: bool) -> Vec<Column> {
     const LONGEST: usize = 24;
     let cut = |text: &str| {
         let text = printable(text);
-        if id == usize::MAX { text } else { middle(&text, LONGEST) }
+        if whole { text } else { middle(&text, LONGEST) }
     };
     let name = |worker: &WorkerView| {
         let name = printable(worker.row.id.as_str());
-        let from = name.char_indices().rev().nth(id.saturating_sub(1)).map_or(0, |(at, _)| at);
-        name[from..].to_owned()
+        if whole { name } else { short(&name).to_owned() }
     };
     vec![
         Column::of("WORKER", workers, |worker| Text::new(FAINT, &name(worker))),

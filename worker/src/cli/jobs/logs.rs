@@ -7,13 +7,14 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::timeline::{outcome, short, stderr};
+use super::timeline::{outcome, stderr};
 use super::{Logs, open, the_one};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::terminal::Look;
 use crate::cli::terminal::defang::Defang;
 use crate::cli::terminal::text::{FAINT, GREEN, NONE, RED, STRONG, Text, rendered};
+use crate::cli::workers;
 use crate::domain::document::TransitionView;
 use crate::domain::document::{Decision, OutcomeName};
 use crate::domain::failure::Failure;
@@ -179,8 +180,10 @@ fn lines(event: &Event, defang: Defang, look: Look) -> Vec<Text> {
     let (kind, told) = match &event.what {
         What::Created { url, user_id } => ("created", format!("{} for {user_id}", defang.text(url))),
         What::Transition { from, to, reason, worker, .. } => {
-            let worker =
-                worker.as_deref().map(|name| format!(", worker {}", short(name))).unwrap_or_default();
+            let worker = worker
+                .as_deref()
+                .map(|name| format!(", worker {}", workers::short(name)))
+                .unwrap_or_default();
             ("state", format!("{from} -> {to}  {reason}{worker}"))
         }
         What::Connection(connection) => ("network", connection.told(defang)),

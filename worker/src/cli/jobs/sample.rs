@@ -64,6 +64,9 @@ pub(super) fn hostile_row() -> Listed {
     Listed { job, verdict: None, score: Some(100) }
 }
 
+/// As the supervisor names its workers.
+const WORKER: &str = "01a201c65d37705ebbea8a82bf3436a2";
+
 /// A job that was tried, and given up.
 pub(super) fn edges() -> Vec<TransitionView> {
     let edge = |from, to, version, at, worker: Option<&str>, reason: &str| TransitionView {
@@ -75,8 +78,8 @@ pub(super) fn edges() -> Vec<TransitionView> {
         reason: reason.to_owned(),
     };
     vec![
-        edge(State::Queued, State::Fetching, 2, 20, Some("w-1"), "claimed"),
-        edge(State::Fetching, State::Queued, 3, 1_360, Some("w-1"), "retry: lost"),
+        edge(State::Queued, State::Fetching, 2, 20, Some(WORKER), "claimed"),
+        edge(State::Fetching, State::Queued, 3, 1_360, Some(WORKER), "retry: lost"),
         edge(State::Queued, State::Failed, 4, 61_360, None, "refused: cancelled"),
     ]
 }
@@ -114,7 +117,7 @@ pub(super) fn ended_attempt(attempt: u32) -> AttemptView {
     AttemptView {
         record: AttemptRecord {
             attempt,
-            worker: Some(WorkerId::from_row("w-1".to_owned())),
+            worker: Some(WorkerId::from_row(WORKER.to_owned())),
             container_id: Some("0123456789abcdef".repeat(4)),
             outcome: Some(OutcomeName::Exited),
             exit_code: Some(0),

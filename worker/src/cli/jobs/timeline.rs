@@ -5,6 +5,7 @@ use crate::cli::terminal::defang::Defang;
 use crate::cli::terminal::layout::Section;
 use crate::cli::terminal::text::{FAINT, GREEN, NONE, Text};
 use crate::cli::terminal::time::{between, duration};
+use crate::cli::workers;
 use crate::domain::document::JobView;
 use crate::domain::state::State;
 use crate::store::AttemptView;
@@ -29,8 +30,11 @@ fn timeline(job: &JobView) -> Section {
         let style = if edge.to == State::Completed { GREEN } else { NONE };
         let what = Text::new(NONE, &format!("{} → ", edge.from)).and(style, edge.to.as_str());
         let what = what.gap(2).and(NONE, &edge.reason);
-        let worker =
-            edge.worker.as_deref().map(|worker| format!("worker {}  ", short(worker))).unwrap_or_default();
+        let worker = edge
+            .worker
+            .as_deref()
+            .map(|worker| format!("worker {}  ", workers::short(worker)))
+            .unwrap_or_default();
         row(&format!("+{}", between(before, edge.at)), what, format!("{worker}{}", edge.at));
         before = edge.at;
     }
@@ -44,12 +48,9 @@ fn tried(attempts: &[AttemptView], defang: Defang) -> Section {
     let mut section = Section::full("Attempts");
     for attempt in attempts {
         let record = &attempt.record;
-        let by = [
-            ("container", record.container_id.as_deref()),
-            ("worker", record.worker.as_ref().map(|worker| worker.as_str())),
-        ];
-        let by = by.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", short(name?))));
-        let by = Text::new(FAINT, &by.collect::<Vec<_>>().join("  "));
+        let container = record.container_id.as_deref().map(|id| format!("container {}", short(id)));
+        let worker = record.worker.as_ref().map(|id| format!("worker {}", workers::short(id.as_str())));
+        let by = Text::new(FAINT, &container.into_iter().chain(worker).collect::<Vec<_>>().join("  "));
         let told = outcome(attempt);
         section.row(Text::new(FAINT, &record.attempt.to_string()), defang.text(&told).as_ref().into(), by);
         for line in stderr(attempt) {
@@ -86,8 +87,8 @@ pub(super) fn stderr(attempt: &AttemptView) -> Vec<String> {
     lines[first..].iter().map(|line| plain(line).into_owned()).collect()
 }
 
-/// An engine's id of 64 digits, as its own tools cut it; of a worker's, what names it among the living.
-pub(super) fn short(id: &str) -> &str {
+/// An engine's id of 64 digits, as its own tools cut it.
+fn short(id: &str) -> &str {
     let is_long = id.len() >= 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
     if is_long { &id[..12] } else { id }
 }
