@@ -26,8 +26,9 @@ pub(super) fn short(id: &str) -> &str {
 
 /// List the worker processes of the database, dead ones too
 ///
-/// A worker is dead when its heartbeat is older than 6 s by the database's clock; others then see to its jobs. Its row
-/// goes when it ends in order, else a day later.
+/// A worker is listed as soon as the database and its engine have answered it; one that still waits for them says so in
+/// its log and at its /readyz. It is dead when its heartbeat is older than 6 s by the database's clock; others then see
+/// to its jobs. Its row goes when it ends in order, else a day later.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl workers
@@ -98,7 +99,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     }
     if workers.is_empty() {
         if look.terminal {
-            eprintln!("no workers; `safeurl worker` is one");
+            eprintln!("no workers; `safeurl worker` starts one");
         }
         return Ok(Exit::Done);
     }
