@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd url corpora
+.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -50,9 +50,14 @@ test: engine systemd stage ## Run all tests against a real engine and a real dat
 	@$(SUPPORT)/ensure-programs.sh python3
 	python3 tests/chaos/auditor_test.py
 
+# Before anything is built for it.
+minutes:
+	@case '$(MINUTES)' in *[!0-9.]* | *.*.* | '') ;; *[1-9]*) exit 0 ;; esac; \
+	echo "error: for how many minutes? hint: make chaos MINUTES=2" >&2; exit 2
+	@test "$$(id -u)" = 0 || { echo "error: chaos needs an engine of its own, which needs root; hint: sudo make chaos MINUTES=$(MINUTES)" >&2; exit 1; }
+
 # The program is built together with a test, so that it is the one that `make test` has built already.
-chaos: stage ## Kill workers, gateways and the engine for MINUTES=n and audit what is left; SEED=s for the same faults
-	@test -n "$(MINUTES)" || { echo "error: for how long? hint: make chaos MINUTES=2" >&2; exit 2; }
+chaos: minutes stage ## Kill workers, gateways and the engine for MINUTES=n, as root, and audit what is left; SEED=s repeats
 	@$(SUPPORT)/ensure-programs.sh python3 strace mkfs.ext4 dockerd
 	cargo build --locked --workspace --features safeurl/embed-fetcher --bin safeurl --test layers
 	PATH="$$PATH:/usr/sbin:/sbin" python3 tests/chaos/run.py --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)") --binary target/debug/safeurl

@@ -189,6 +189,14 @@ class Run:
         return teardown.take_down(self.folder)
 
 
+def minutes(text):
+    """A time in which something can happen."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
 def interrupted(number, _):
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
@@ -197,7 +205,7 @@ def interrupted(number, _):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, required=True, help="how long faults happen")
+    parser.add_argument("--minutes", type=minutes, required=True, help="how long faults happen")
     parser.add_argument("--seed", default=None, help="the seed of an earlier run")
     parser.add_argument("--binary", required=True, help="the program, with its fetcher inside")
     parser.add_argument("--keep", default="target/chaos", help="where records are kept")
