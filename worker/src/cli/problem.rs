@@ -213,6 +213,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Origin, Problem};
+    use crate::health::HealthError;
 
     fn told(error: anyhow::Error) -> (Vec<String>, u8) {
         let told = tell(&error);
@@ -226,6 +227,22 @@ mod tests {
         let expected =
             ["error: cannot reach the engine", "  because: no such socket", "hint: run `safeurl doctor`"];
         assert_eq!(told(outer.expect_err("it is one")), (expected.map(str::to_owned).to_vec(), 1));
+    }
+
+    #[test]
+    fn a_health_address_that_cannot_be_had_is_told_with_what_to_name_instead() {
+        for (kind, cure) in [
+            (io::ErrorKind::AddrInUse, "another program listens there"),
+            (io::ErrorKind::AddrNotAvailable, "this machine has no such address"),
+            (io::ErrorKind::PermissionDenied, "this user may not listen there"),
+            (io::ErrorKind::OutOfMemory, "name another address"),
+        ] {
+            let address = "127.0.0.1:9464".parse().expect("it is an address");
+            let error = HealthError::Listen { address, source: kind.into() };
+            let (lines, code) = told(error.into());
+            assert!(lines.last().is_some_and(|line| line.starts_with(&format!("hint: {cure}"))), "{lines:?}");
+            assert_eq!(code, 1);
+        }
     }
 
     #[test]

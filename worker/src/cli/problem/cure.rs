@@ -27,10 +27,8 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<SandboxError>() {
         return Some(of_engine(error));
     }
-    if cause.is::<HealthError>() {
-        return Some(
-            "name another address of this machine by --health; another program may be listening there",
-        );
+    if let Some(HealthError::Listen { source, .. }) = cause.downcast_ref() {
+        return Some(of_listening(source.kind()));
     }
     if let Some(error) = cause.downcast_ref::<GatewayError>() {
         return Some(match error {
@@ -39,6 +37,21 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         });
     }
     cause.downcast_ref::<io::Error>().and_then(of_io)
+}
+
+const fn of_listening(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there, such as another worker: name another port by --health"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: name one that it has by --health, such as 127.0.0.1:9464"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "this user may not listen there; ports below 1024 are root's: name a higher one by --health"
+        }
+        _ => "name another address of this machine by --health",
+    }
 }
 
 fn of_store(error: &StoreError) -> Option<&'static str> {
