@@ -129,6 +129,7 @@ fn a_worker_waits_for_an_engine_that_is_not_there_then_silent_then_there() {
     std::os::unix::fs::symlink(ENGINE, &socket).unwrap();
     watched.until_ready();
     assert_eq!(watched.said(), 1, "{}", watched.log());
+    assert!(watched.log().contains("safeurl doctor"), "what to do: {}", watched.log());
     // It goes again while there is nothing to do, and comes back.
     std::fs::remove_file(&socket).unwrap();
     watched.until_waiting("engine", "engine.sock");

@@ -85,6 +85,12 @@ pub fn one_line(error: &anyhow::Error) -> String {
     plain(&told.join(": ")).into_owned()
 }
 
+/// What to do about an error, where somebody said it.
+#[must_use]
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    tell(error).lines.iter().find_map(|line| line.strip_prefix("hint: ").map(str::to_owned))
+}
+
 /// An error as it will be told.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {

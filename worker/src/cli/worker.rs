@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::exit::Exit;
-use super::problem::{causes, one_line};
+use super::problem::{causes, hint, one_line};
 use super::settings::SettingsArgs;
 use super::{assemble, database};
 use crate::config::{Flag, Settings};
@@ -162,7 +162,8 @@ impl Waits {
                     failures += 1;
                     let (part, reason) = (part_of(&error).unwrap_or(part), one_line(&error));
                     if told.replace(part) != Some(part) {
-                        warn!(part = part.as_str(), reason, "not everything answers yet; waiting");
+                        let hint = hint(&error);
+                        warn!(part = part.as_str(), reason, hint, "not everything answers yet; waiting");
                     }
                     self.metrics.error(part);
                     self.metrics.silent(part, &reason);
