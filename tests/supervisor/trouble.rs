@@ -14,7 +14,7 @@ use super::stage::{LONG, LOOK, Stage};
 
 /// The log of this process: every test has one of its own.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -28,7 +28,7 @@ impl io::Write for Log {
 }
 
 impl Log {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let log = Self::default();
         let writer = log.clone();
         tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).init();
@@ -46,7 +46,7 @@ impl Log {
     }
 
     /// The lines with this in them.
-    fn lines(&self, part: &str) -> Vec<String> {
+    pub(super) fn lines(&self, part: &str) -> Vec<String> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let text = String::from_utf8(bytes).expect("the log is text");
         text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
@@ -127,6 +127,8 @@ async fn a_dead_workers_container_is_adopted_although_the_engine_is_silent_at_fi
     assert_eq!((job.attempt, job.losses), (1, 0));
     stage.drain(running).await;
     assert_eq!(stage.fake.invocations().len(), 1);
+    let told = log.lines("adopted a dead worker's container");
+    assert!(told.len() == 1 && told[0].contains(&format!("scan.id={id} ")), "{:?}", log.lines(""));
     assert_eq!(log.lines("WARN").len(), 1, "{:?}", log.lines(""));
 }
 
@@ -221,7 +223,7 @@ async fn a_container_without_time_left_is_killed_only_once_the_database_says_who
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_cut_off_for_longer_than_its_lease_kills_nothing_of_what_it_lost() {
-    let mut stage = Stage::new().await;
+    let (log, mut stage) = (Log::start(), Stage::new().await);
     stage.config.timeout = std::time::Duration::from_secs(6);
     stage.fake.next_work(Work::At(Gate::shut()));
     let id = stage.submit().await;
@@ -239,4 +241,6 @@ async fn a_worker_that_was_cut_off_for_longer_than_its_lease_kills_nothing_of_wh
     assert_eq!(stage.fake.asked(Op::Kill), Vec::<String>::new());
     assert!(!stage.fake.is_dead("c1"));
     assert_eq!(stage.fake.violations(), Vec::<String>::new());
+    let told = log.lines("lost the lease");
+    assert!(told.len() == 1 && told[0].contains(&format!("scan.id={id}")), "{:?}", log.lines(""));
 }

@@ -236,7 +236,8 @@ impl<S: Sandbox> Runner<S> {
         let mut known = Some(known);
         while let Some(now) = known.take() {
             if now == Known::LeaseLost {
-                if self.work.is_some() {
+                if let Some(work) = &self.work {
+                    warn!(scan.id = %work.job.id, "lost the lease of a job; whoever has it now sees to its end");
                     self.shared.metrics.lease_lost();
                 }
                 if self.origin == Origin::Own {

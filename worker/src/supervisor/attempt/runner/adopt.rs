@@ -190,9 +190,8 @@ impl<S: Sandbox> Runner<S> {
         if !is_vouched_for(self.shared.config.network, self.way.as_ref()).await {
             return self.lost("the worker that held the job died, and so did its egress gateway").await;
         }
-        let scan = self.work.as_ref().map(|work| work.job.id.to_string());
         info!(
-            scan.id = scan,
+            scan.id = self.work.as_ref().map(|work| tracing::field::display(&work.job.id)),
             container.id = container,
             running = standing == Standing::Running,
             "adopted a dead worker's container"
