@@ -239,5 +239,6 @@ fn a_worker_counts_its_scans_and_is_not_ready_while_it_drains() {
     watched.until_waiting("jobs", "draining");
     let mut watched = watched;
     assert_eq!(watched.worker.end(), Some(0), "{}", watched.log());
+    assert_eq!(watched.log().matches("draining: no new job is taken").count(), 1, "{}", watched.log());
     assert!(stage.run(["workers", "--json"]).out.is_empty());
 }

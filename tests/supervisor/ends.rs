@@ -8,6 +8,7 @@ use safeurl::shutdown::Signal;
 
 use super::fake::{Gate, Op, Work};
 use super::stage::Stage;
+use super::trouble::Log;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_lets_what_runs_finish_and_takes_nothing_new() {
@@ -61,7 +62,7 @@ async fn a_second_signal_kills_what_runs_and_gives_it_back_uncounted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_beyond_its_grace_aborts() {
-    let mut stage = Stage::new().await;
+    let (log, mut stage) = (Log::start(), Stage::new().await);
     stage.config.drain_grace = Duration::from_millis(10);
     stage.fake.next_work(Work::At(Gate::shut()));
     let id = stage.submit().await;
@@ -69,6 +70,9 @@ async fn a_drain_beyond_its_grace_aborts() {
     stage.fake.until_asked(Op::HandOver, 1).await;
     assert!(stage.drain(running).await.aborted);
     assert_eq!(stage.reasons(&id).await, ["claimed", "released"]);
+    for told in ["draining: no new job is taken", "the scans under way are killed"] {
+        assert_eq!(log.lines(told).len(), 1, "{told}: {:?}", log.lines(""));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

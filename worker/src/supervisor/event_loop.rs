@@ -164,6 +164,8 @@ impl<S: Sandbox> Loop<S> {
         match phase {
             Phase::Running => {}
             Phase::Draining => {
+                let (scans, grace) = (self.under_way.holders().len(), self.shared.config.drain_grace);
+                info!(scans, grace_s = grace.as_secs(), "draining: no new job is taken, scans may finish");
                 self.under_way.order_all(Order::Drain);
                 self.abort_at = Some(Instant::now() + self.shared.config.drain_grace);
             }
@@ -173,6 +175,10 @@ impl<S: Sandbox> Loop<S> {
 
     fn abort(&mut self) {
         self.abort_at = None;
+        let scans = self.under_way.holders().len();
+        if scans > 0 {
+            info!(scans, "the scans under way are killed");
+        }
         self.aborted |= self.under_way.hold_jobs();
         self.under_way.order_all(Order::Abort);
     }
