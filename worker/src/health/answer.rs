@@ -109,7 +109,7 @@ fn readyz(readiness: &Readiness) -> Response<Full<Bytes>> {
     let says = if ready {
         "jobs can be taken".to_owned()
     } else {
-        format!("waiting for {}", waits.collect::<Vec<_>>().join("; "))
+        format!("not ready: {}", waits.collect::<Vec<_>>().join("; "))
     };
     json(ready, &Ready { ready, says, parts: readiness.parts.iter().map(Line::of).collect() })
 }

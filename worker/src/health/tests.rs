@@ -41,7 +41,8 @@ async fn readiness_says_what_is_waited_for_until_nothing_is() {
     assert!(status == 200 && answer.contains(r#""ready":true,"says":"jobs can be taken""#), "{answer}");
     metrics.draining();
     let (status, answer) = ask(&health, "GET /readyz").await;
-    assert!(status == 503 && answer.contains("draining"), "{answer}");
+    let told = r#""says":"not ready: jobs: draining: no new job is taken (since "#;
+    assert!(status == 503 && answer.contains(told), "{answer}");
 }
 
 #[tokio::test]
