@@ -20,6 +20,8 @@ mod leases;
 mod metrics;
 #[path = "supervisor/remains.rs"]
 mod remains;
+#[path = "supervisor/reserved.rs"]
+mod reserved;
 #[path = "supervisor/robots.rs"]
 mod robots;
 #[path = "supervisor/slots.rs"]

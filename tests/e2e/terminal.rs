@@ -33,7 +33,9 @@ impl OnTerminal {
         grantpt(&ours).expect("ours");
         unlockpt(&ours).expect("ours");
         let name = ptsname(&ours, Vec::new()).expect("it has a name");
-        let theirs = || open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("their side");
+        // A gateway that outlives the command must not have inherited it.
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let theirs = || open(&name, flags, Mode::empty()).expect("their side");
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let first: OwnedFd = theirs();
         tcsetwinsize(&first, size).expect("it takes a size");

@@ -88,9 +88,9 @@ impl Guard {
 
 /// The lists of effects: those of the shipped plan, with at most one guard taken out.
 #[derive(Debug, Clone)]
-pub(crate) struct Lists([Vec<Effect>; 14]);
+pub(crate) struct Lists([Vec<Effect>; 15]);
 
-const KNOWN: [Known; 14] = [
+const KNOWN: [Known; 15] = [
     Known::SlotFree,
     Known::Unused,
     Known::NotHandedOver,
@@ -105,6 +105,7 @@ const KNOWN: [Known; 14] = [
     Known::Ended(End::Cancelled),
     Known::Ended(End::Aborted),
     Known::LeaseLost,
+    Known::Orphaned(Remedy::End),
 ];
 
 const fn place(known: Known) -> usize {
@@ -123,6 +124,7 @@ const fn place(known: Known) -> usize {
         Known::Ended(End::Cancelled) => 11,
         Known::Ended(End::Aborted) => 12,
         Known::LeaseLost => 13,
+        Known::Orphaned(Remedy::End) => 14,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Time, faults, and what the living do about the dead: renewal, recovery's look, the reaper.
 
 use safeurl::domain::state::State;
-use safeurl::supervisor::{Effect, End, Known, Maker, Place, Remains, Remedy, may_reap, remedy};
+use safeurl::supervisor::{Effect, End, Known, Maker, Place, Remains, Remedy, Wanted, may_reap, remedy};
 
 use crate::effects::lose_hold;
 use crate::guards::Guard;
@@ -177,14 +177,14 @@ impl Supervisors {
 
     pub(crate) fn remedy(&self, world: &World, w: usize, job: usize) -> Remedy {
         let Some(container) = world.container(world.jobs[job].container) else {
-            return remedy(Place::Nowhere);
+            return remedy(Place::Nowhere, Wanted::Still);
         };
         if container.engine == world.workers[w].engine {
-            return remedy(Place::Here);
+            return remedy(Place::Here, Wanted::Still);
         }
         let there = |worker: &&crate::world::Worker| worker.engine == container.engine;
         let attended = world.workers.iter().filter(there).any(|worker| worker.heartbeat == Heartbeat::Fresh);
-        remedy(Place::Elsewhere { attended })
+        remedy(Place::Elsewhere { attended }, Wanted::Still)
     }
 
     pub(crate) fn find(&self, world: &mut World, worker: Id, job: Id) -> bool {

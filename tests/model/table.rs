@@ -93,7 +93,8 @@ pub(crate) fn check(config: &Config, threads: usize) -> Checked {
 /// Effects whose absence the model cannot see: a report is not judged, files are not removed before their folder is,
 /// `Examine` and `Confirm` only say sooner what `Follow` and `Kill` find out themselves, what was stopped by an order is
 /// dead, where the maker is gone or goes the reaper is behind `Remove`, and of what is given back the version alone decides
-/// who does it: who stops half way holds a stray.
+/// who does it: who stops half way holds a stray. No row of the
+/// model is reserved for anybody.
 pub(crate) fn is_beyond_the_model(known: Known, effect: Effect) -> bool {
     match effect {
         Effect::Judge | Effect::DiscardDoor | Effect::Examine | Effect::Confirm => true,
@@ -101,7 +102,7 @@ pub(crate) fn is_beyond_the_model(known: Known, effect: Effect) -> bool {
         Effect::TakeOver | Effect::Settle => known == Known::Orphaned(Remedy::GiveBack),
         Effect::Kill => matches!(known, Known::Ended(End::Cancelled | End::Aborted)),
         Effect::Remove => matches!(known, Known::Ended(End::Accepted | End::Aborted)),
-        _ => false,
+        _ => known == Known::Orphaned(Remedy::End),
     }
 }
 

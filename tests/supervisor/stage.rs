@@ -67,6 +67,15 @@ impl Stage {
 
     /// Starts a supervisor of its own.
     pub(crate) async fn supervise(&self) -> Running {
+        self.supervise_rows(false).await
+    }
+
+    /// Starts one as `scan` does, for the rows that are reserved for it alone.
+    pub(crate) async fn supervise_reserved(&self) -> Running {
+        self.supervise_rows(true).await
+    }
+
+    async fn supervise_rows(&self, reserved_only: bool) -> Running {
         let worker = WorkerId::fresh();
         let parts = Parts {
             store: self.store.clone(),
@@ -76,7 +85,7 @@ impl Stage {
             config: self.config.clone(),
             worker: worker.clone(),
             run_base: self.run_base(),
-            reserved_only: false,
+            reserved_only,
             metrics: self.metrics.clone(),
         };
         let (supervisor, progress) = Supervisor::start(parts).await.expect("a supervisor");
@@ -93,6 +102,14 @@ impl Stage {
     }
 
     pub(crate) async fn submit_with(&self, url: &str, options: Options) -> ScanId {
+        self.submit_job(url, options, None).await
+    }
+
+    pub(crate) async fn submit_reserved(&self, worker: &WorkerId) -> ScanId {
+        self.submit_job("http://example.test/", Options::default(), Some(worker.clone())).await
+    }
+
+    async fn submit_job(&self, url: &str, options: Options, reserved_for: Option<WorkerId>) -> ScanId {
         let job = NewJob {
             id: ScanId::fresh(),
             user: "local".to_owned(),
@@ -101,7 +118,7 @@ impl Stage {
             priority: 0,
             method: Method::Cli,
             max_attempts: 3,
-            reserved_for: None,
+            reserved_for,
             delay: None,
         };
         self.store.submit(vec![job]).await.expect("a job").remove(0)

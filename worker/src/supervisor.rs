@@ -33,7 +33,7 @@ use tracing::warn;
 pub use attempt::{Effect, End, Known, Seen, learn, plan};
 pub use ending::{Ending, Watched, decide};
 pub use progress::Progress;
-pub use recovery::{Maker, Place, Remains, Remedy, may_reap, remedy};
+pub use recovery::{Maker, Place, Remains, Remedy, Wanted, may_reap, remedy};
 pub use retry::{after_failure, trouble_backoff};
 pub use setup::{Config, EngineFacts};
 
@@ -90,6 +90,7 @@ struct Shared<S: Sandbox> {
     rules: Arc<Rules>,
     config: Config,
     worker: WorkerId,
+    reserved_only: bool,
     run_dir: PathBuf,
     notes: Notes,
     watchers: mpsc::UnboundedSender<Progress>,
@@ -221,6 +222,7 @@ impl<S: Sandbox> Supervisor<S> {
             rules: Arc::new(parts.rules),
             config: parts.config,
             worker: parts.worker,
+            reserved_only: parts.reserved_only,
             run_dir,
             notes,
             watchers,
@@ -236,8 +238,11 @@ impl<S: Sandbox> Supervisor<S> {
     /// Works until `shutdown` says to stop and every attempt has ended.
     pub async fn run(self, shutdown: Shutdown) -> Finished {
         let Self { shared, gateway_config, run_base, held, notes } = self;
-        let finished = Loop::new(Arc::clone(&shared), gateway_config, run_base).run(shutdown, notes).await;
+        let looped = Loop::new(Arc::clone(&shared), gateway_config, run_base.clone());
+        let finished = looped.run(shutdown, notes).await;
         reaper::reap(&shared, true).await;
+        // What was ended of a dead worker just now leaves its folder, and a scan may be too short for another sweep.
+        run_dirs::clear(&shared, &run_base).await;
         shared.gateway().shutdown().await;
         // As long as a container is written down or a job held, the worker's row (which engine it is on) and the ledgers
         // are needed. Once the heartbeat is old, others see to all of it.

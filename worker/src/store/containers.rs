@@ -53,6 +53,9 @@ macro_rules! container_columns {
 }
 pub(super) use container_columns;
 
+/// How many columns [`container_columns`] has.
+pub(super) const CONTAINER_COLUMNS: i32 = 7;
+
 /// What was written down, with what decides whether it may be removed.
 pub(super) const REMNANTS: &str = concat!(
     "SELECT ",
@@ -167,11 +170,14 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn remnants(&self, engine_id: &str) -> Result<Vec<Remnant>> {
-        const LAST: i32 = 7;
         let values = params![engine_id, millis(REAP_AFTER)];
         let read = |row: &Columns<'_>| {
             let container = read_container(row, 0)?;
-            Ok::<_, StoreError>(Remnant { container, silent: row.flag(LAST)?, bound: row.flag(LAST + 1)? })
+            Ok::<_, StoreError>(Remnant {
+                container,
+                silent: row.flag(CONTAINER_COLUMNS)?,
+                bound: row.flag(CONTAINER_COLUMNS + 1)?,
+            })
         };
         self.db.read(async move |unit| unit.query(REMNANTS, values, read).await).await
     }

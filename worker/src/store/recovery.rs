@@ -5,7 +5,7 @@ use std::time::Duration;
 use libsql::params;
 
 use super::claim::readable_id;
-use super::containers::{ContainerRow, container_columns, read_container};
+use super::containers::{CONTAINER_COLUMNS, ContainerRow, container_columns, read_container};
 use super::jobs::{JOB_COLUMNS, find, job_columns, read_job};
 use super::settle::{Rows, twice, write};
 use super::transitions::{Edge, Grant, millis, write_edge};
@@ -24,6 +24,8 @@ pub struct Orphan {
     pub container: Option<ContainerRow>,
     /// The engine of the container or, without one, of the dead worker; `None` when nobody knows it.
     pub engine_id: Option<String>,
+    /// It is reserved for a worker that is dead: nobody waits for it.
+    pub abandoned: bool,
 }
 
 /// Of the few rows at work: those of dead owners, and those that nobody ever leased.
@@ -32,7 +34,11 @@ pub(super) const ORPHANS: &str = concat!(
     job_columns!(),
     ", owner.engine_id, ",
     container_columns!(),
-    " FROM scan_jobs INDEXED BY scan_jobs_leased
+    ", scan_jobs.reserved_for IS NOT NULL AND NOT EXISTS (
+       SELECT 1 FROM workers WHERE workers.id = scan_jobs.reserved_for AND heartbeat_ms >= ",
+    now_ms!(),
+    " - ?2)
+     FROM scan_jobs INDEXED BY scan_jobs_leased
        LEFT JOIN workers AS owner ON owner.id = scan_jobs.lease_owner
        LEFT JOIN containers AS c ON c.container_id = scan_jobs.container_id
      WHERE scan_jobs.state IN ('FETCHING', 'ANALYZING')
@@ -53,7 +59,7 @@ pub(super) const ABANDONED: &str = concat!(
      WHERE state = 'QUEUED' AND reserved_for IS NOT NULL AND NOT EXISTS (
        SELECT 1 FROM workers WHERE workers.id = reserved_for AND heartbeat_ms >= ",
     now_ms!(),
-    " - ?)"
+    " - ?) AND reserved_for <> ?"
 );
 
 impl Store {
@@ -68,13 +74,15 @@ impl Store {
             .read(async move |unit| {
                 unit.query(ORPHANS, ages, |row| {
                     const CONTAINER: i32 = JOB_COLUMNS + 1;
+                    const ABANDONED: i32 = CONTAINER + CONTAINER_COLUMNS;
                     let container = match row.opt_text(CONTAINER)? {
                         Some(_) => Some(read_container(row, CONTAINER)?),
                         None => None,
                     };
                     let of_worker = row.opt_text(JOB_COLUMNS)?;
                     let engine_id = container.as_ref().map(|c| c.obligation.engine_id.clone()).or(of_worker);
-                    Ok::<_, StoreError>(Orphan { job: read_job(row)?, container, engine_id })
+                    let abandoned = row.flag(ABANDONED)?;
+                    Ok::<_, StoreError>(Orphan { job: read_job(row)?, container, engine_id, abandoned })
                 })
                 .await
             })
@@ -132,15 +140,18 @@ impl Store {
     }
 
     /// Ends queued rows that are reserved for a dead worker, FAILED/cancelled: the command that wanted them is
-    /// gone. Says how many.
+    /// gone. Says how many. The one that asks lives, however old its heartbeat has become while it was stopped.
     ///
     /// # Errors
     /// The database's.
-    pub async fn end_abandoned_reserved(&self) -> Result<u64> {
-        let dead = millis(DEAD_AFTER);
-        let look = async move |unit: &crate::db::Unit| unit.query(ABANDONED, [dead], |row| row.text(0)).await;
+    pub async fn end_abandoned_reserved(&self, me: &WorkerId) -> Result<u64> {
+        let me = me.clone();
+        let look = async move |unit: &crate::db::Unit| {
+            let values = params![millis(DEAD_AFTER), me.as_str()];
+            unit.query(ABANDONED, values, |row| row.text(0)).await
+        };
         // A look first: this is asked every second, and a write would hold up everybody.
-        if self.db.read(look).await.map_err(StoreError::from)?.is_empty() {
+        if self.db.read(look.clone()).await.map_err(StoreError::from)?.is_empty() {
             return Ok(0);
         }
         self.db

@@ -121,6 +121,8 @@ pub const fn plan(known: Known) -> &'static [Effect] {
         Known::Unused => &[CloseDoor, Remove, DiscardDoor],
         Known::NotHandedOver => &[Release, CloseDoor, Remove, DiscardDoor],
         Known::Orphaned(Remedy::Adopt) => &[TakeOver, Examine, Follow],
+        // What its container saw is on record before it dies.
+        Known::Orphaned(Remedy::End) => &[TakeOver, CloseDoor],
         // Its container, if it had one, is out of our reach and belongs to the reaper of its engine.
         Known::Orphaned(Remedy::GiveBack) => &[TakeOver, Settle],
         Known::Orphaned(Remedy::LeaveToOthers) => &[],
@@ -174,11 +176,12 @@ pub const fn learn(effect: Effect, seen: Seen) -> Option<Known> {
 mod tests {
     use super::*;
 
-    const ALL: [Known; 14] = [
+    const ALL: [Known; 15] = [
         Known::SlotFree,
         Known::Unused,
         Known::NotHandedOver,
         Known::Orphaned(Remedy::Adopt),
+        Known::Orphaned(Remedy::End),
         Known::Orphaned(Remedy::GiveBack),
         Known::Orphaned(Remedy::LeaveToOthers),
         Known::Ran,

@@ -20,6 +20,8 @@ use crate::store::WorkerView;
 pub enum Remedy {
     /// Its container is on our engine: go on with it, or see to its end.
     Adopt,
+    /// Nobody waits for it any more: it ends cancelled, and its container, where it is in reach, dies.
+    End,
     /// There is no container, or its engine has no worker any more: give the job back.
     GiveBack,
     /// A worker of the container's engine lives; it is that one's.
@@ -40,13 +42,23 @@ pub enum Place {
     },
 }
 
+/// Whom a job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Any worker may do it, or the one that lives for which it is reserved.
+    Still,
+    /// It is reserved for a dead worker: the command that asked for it has ended.
+    NoMore,
+}
+
 /// Decides about one job whose holder is dead.
 #[must_use]
-pub const fn remedy(container: Place) -> Remedy {
-    match container {
-        Place::Here => Remedy::Adopt,
-        Place::Nowhere | Place::Elsewhere { attended: false } => Remedy::GiveBack,
-        Place::Elsewhere { attended: true } => Remedy::LeaveToOthers,
+pub const fn remedy(container: Place, wanted: Wanted) -> Remedy {
+    match (container, wanted) {
+        (Place::Elsewhere { attended: true }, _) => Remedy::LeaveToOthers,
+        (_, Wanted::NoMore) => Remedy::End,
+        (Place::Here, Wanted::Still) => Remedy::Adopt,
+        (Place::Nowhere | Place::Elsewhere { attended: false }, Wanted::Still) => Remedy::GiveBack,
     }
 }
 
@@ -101,10 +113,20 @@ mod tests {
 
     #[test]
     fn a_container_is_touched_only_by_a_worker_of_its_engine() {
-        assert_eq!(remedy(Place::Here), Remedy::Adopt);
-        assert_eq!(remedy(Place::Elsewhere { attended: true }), Remedy::LeaveToOthers);
-        assert_eq!(remedy(Place::Elsewhere { attended: false }), Remedy::GiveBack);
-        assert_eq!(remedy(Place::Nowhere), Remedy::GiveBack);
+        let still = |place| remedy(place, Wanted::Still);
+        assert_eq!(still(Place::Here), Remedy::Adopt);
+        assert_eq!(still(Place::Elsewhere { attended: true }), Remedy::LeaveToOthers);
+        assert_eq!(still(Place::Elsewhere { attended: false }), Remedy::GiveBack);
+        assert_eq!(still(Place::Nowhere), Remedy::GiveBack);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_ends_wherever_its_container_can_be_seen_to() {
+        for place in [Place::Here, Place::Nowhere, Place::Elsewhere { attended: false }] {
+            assert_eq!(remedy(place, Wanted::NoMore), Remedy::End, "{place:?}");
+        }
+        let attended = Place::Elsewhere { attended: true };
+        assert_eq!(remedy(attended, Wanted::NoMore), Remedy::LeaveToOthers);
     }
 
     #[test]

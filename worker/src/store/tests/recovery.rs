@@ -7,7 +7,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::scan::{DEAD_AFTER, LEASE, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{edge, fresh, new_job};
-use crate::store::{Applied, NewJob, Rows, StoreError};
+use crate::store::{Applied, Claim, NewJob, Rows, StoreError};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -172,16 +172,44 @@ async fn rows_reserved_for_a_dead_worker_end_cancelled() {
     };
     let jobs = vec![job(&living, None), job(&dead, None), job(&dead, Some(LONG)), new_job("local", "x")];
     let ids = store.submit(jobs).await.expect("jobs");
-    assert_eq!(store.end_abandoned_reserved().await.expect("an answer"), 0);
+    assert_eq!(store.end_abandoned_reserved(&living).await.expect("an answer"), 0);
     store.age(&dead, DEAD_AFTER * 2).await;
-    assert_eq!(store.end_abandoned_reserved().await.expect("an answer"), 2);
+    assert_eq!(store.end_abandoned_reserved(&dead).await.expect("an answer"), 0, "who asks lives");
+    assert_eq!(store.end_abandoned_reserved(&living).await.expect("an answer"), 2);
     for (id, state) in ids.iter().zip([State::Queued, State::Failed, State::Failed, State::Queued]) {
         let job = store.job(id).await.expect("an answer").expect("the job");
         assert_eq!(job.state, state);
         let class = job.failure.map(|failure| failure.class);
         assert_eq!(class, (state == State::Failed).then_some(FailureClass::Cancelled));
     }
-    assert_eq!(store.end_abandoned_reserved().await.expect("an answer"), 0);
+    assert_eq!(store.end_abandoned_reserved(&living).await.expect("an answer"), 0);
+}
+
+#[tokio::test]
+async fn an_orphan_is_abandoned_when_the_worker_that_it_is_reserved_for_is_dead() {
+    let (_folder, store) = fresh().await;
+    let (dead, holder) = (store.worker().await, store.worker().await);
+    let job = NewJob { reserved_for: Some(dead.clone()), ..new_job("local", "https://example.com/") };
+    let id = store.submit(vec![job]).await.expect("a job").remove(0);
+    let claim = Claim { worker: &dead, container: "box", reserved: true };
+    let _ = store.claim(claim).await.expect("an answer").expect("the job");
+    store.one("https://example.com/").await;
+    let _ = store.take(&holder).await.expect("the other job");
+    store.age(&dead, LEASE * 2).await;
+    store.age(&holder, LEASE * 2).await;
+    let abandoned = async || {
+        let orphans = store.orphans(LONG).await.expect("orphans");
+        assert_eq!(orphans.len(), 2);
+        orphans.into_iter().filter(|orphan| orphan.abandoned).map(|orphan| orphan.job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(abandoned().await, std::slice::from_ref(&id));
+    // Whoever has taken it over and died as well changes nothing about who wanted it.
+    let orphan = store.job(&id).await.expect("an answer").expect("the job");
+    let _ = store.take_over(&orphan, &holder).await.expect("an answer").expect("a lease");
+    store.age(&holder, LEASE * 2).await;
+    assert_eq!(abandoned().await, [id]);
+    store.renew(&dead, 0).await.expect("an answer");
+    assert_eq!(abandoned().await, [], "it was only stopped");
 }
 
 #[tokio::test]

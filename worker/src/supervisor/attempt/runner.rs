@@ -30,7 +30,7 @@ use crate::supervisor::Shared;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::invocation::{Terms, millis};
 use crate::supervisor::lease::{Asked, Hold};
-use crate::supervisor::recovery::Remedy;
+use crate::supervisor::recovery::{Remedy, Wanted};
 use crate::supervisor::retry::trouble_backoff;
 use crate::supervisor::trouble::Trouble;
 
@@ -108,7 +108,7 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,
     /// What is to be taken over, until it is.
-    orphan: Option<Box<Orphan>>,
+    orphan: Option<(Box<Orphan>, Remedy)>,
     origin: Origin,
     work: Option<Work>,
     claimed: bool,
@@ -161,6 +161,7 @@ struct Work {
     /// `None` for a row whose URL cannot be fetched.
     target: Option<Target>,
     terms: Terms,
+    wanted: Wanted,
     outcome: Option<Outcome>,
     ended: Option<OutcomeName>,
     exit_code: Option<i64>,
@@ -180,6 +181,7 @@ impl Work {
             lease: Some(lease),
             target,
             terms,
+            wanted: Wanted::Still,
             outcome: None,
             ended: None,
             exit_code: None,

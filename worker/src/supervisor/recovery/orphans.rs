@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::{Place, Remedy, is_alive, remedy};
+use super::{Place, Remedy, Wanted, is_alive, remedy};
 use crate::domain::scan::{RENEWAL, ScanId};
 use crate::domain::timestamp::Timestamp;
 use crate::sandbox::Sandbox;
@@ -10,11 +10,12 @@ use crate::store::{Orphan, StoreError};
 use crate::supervisor::Shared;
 use crate::supervisor::attempt::runner::Stray;
 
-/// The jobs of dead workers that this one is to see to.
+/// The jobs of dead workers that this one is to see to. A supervisor that is there for its own rows alone must not wait
+/// for what others wanted; what nobody waits for it ends like any other.
 pub(in crate::supervisor) async fn find<S: Sandbox>(
     shared: &Shared<S>,
 ) -> Result<Vec<(Orphan, Remedy)>, StoreError> {
-    let ended = shared.store.end_abandoned_reserved().await?;
+    let ended = shared.store.end_abandoned_reserved(&shared.worker).await?;
     if ended > 0 {
         info!(jobs = ended, "ended the jobs of a scan whose process died");
     }
@@ -31,10 +32,18 @@ pub(in crate::supervisor) async fn find<S: Sandbox>(
             Some(_) if engine == shared.config.engine.id => Place::Here,
             Some(_) => Place::Elsewhere { attended },
         };
-        let remedy = remedy(place);
+        // Its own rows are wanted: this worker may have been stopped, but it is not dead.
+        let is_own = orphan.job.lease_owner.as_ref() == Some(&shared.worker);
+        let wanted = if orphan.abandoned && !is_own { Wanted::NoMore } else { Wanted::Still };
+        let remedy = remedy(place, wanted);
         (orphan, remedy)
     });
-    Ok(decided.filter(|(_, remedy)| *remedy != Remedy::LeaveToOthers).collect())
+    let is_ours = |remedy| match remedy {
+        Remedy::End => true,
+        Remedy::Adopt | Remedy::GiveBack => !shared.reserved_only,
+        Remedy::LeaveToOthers => false,
+    };
+    Ok(decided.filter(|(_, remedy)| is_ours(*remedy)).collect())
 }
 
 /// Sees whether a job that this worker holds by its row is a stray: no attempt works on it.

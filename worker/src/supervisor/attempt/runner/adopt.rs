@@ -15,14 +15,14 @@ use crate::domain::scan::{Job, Lease};
 use crate::domain::state::State;
 use crate::domain::target::Target;
 use crate::gateway::{AdoptedDoor, DoorFiles};
-use crate::sandbox::{Network, Sandbox, Standing};
+use crate::sandbox::{Network, Outcome, Sandbox, Standing};
 use crate::store::{ContainerRow, Orphan};
 use crate::supervisor::attempt::{End, Known, Seen};
 use crate::supervisor::ending::Ending;
 use crate::supervisor::invocation::Terms;
 use crate::supervisor::lease::{Moment, renewed};
 use crate::supervisor::progress::{Note, Progress};
-use crate::supervisor::recovery::Remedy;
+use crate::supervisor::recovery::{Remedy, Wanted};
 use crate::supervisor::trouble::is_silence;
 
 /// What an adopted container gets of its time at least: one that ended long ago needs some for its log to be read.
@@ -36,9 +36,11 @@ const DOOR_LOOKS: u32 = 5;
 
 impl<S: Sandbox> Runner<S> {
     pub(super) fn orphaned(&mut self, orphan: Box<Orphan>, remedy: Remedy) -> Known {
+        let is_here = orphan.engine_id.as_deref() == Some(&*self.shared.config.engine.id);
         self.origin = match remedy {
             Remedy::Adopt => Origin::Adopted,
-            Remedy::GiveBack | Remedy::LeaveToOthers => Origin::Elsewhere,
+            Remedy::End if is_here => Origin::Adopted,
+            Remedy::End | Remedy::GiveBack | Remedy::LeaveToOthers => Origin::Elsewhere,
         };
         if self.origin == Origin::Adopted {
             self.container.clone_from(&orphan.job.container_id);
@@ -47,7 +49,7 @@ impl<S: Sandbox> Runner<S> {
                 self.way = AdoptedDoor::at(Path::new(&row.obligation.door)).map(Way::Adopted);
             }
         }
-        self.orphan = Some(orphan);
+        self.orphan = Some((orphan, remedy));
         Known::Orphaned(remedy)
     }
 
@@ -80,7 +82,7 @@ impl<S: Sandbox> Runner<S> {
     }
 
     pub(super) async fn take_over(&mut self) -> Seen {
-        let Some(orphan) = self.orphan.take() else { return Seen::Lost };
+        let Some((orphan, remedy)) = self.orphan.take() else { return Seen::Lost };
         let lease = match self.new_lease(&orphan.job).await {
             Ok(lease) => lease,
             Err(seen) => return seen,
@@ -90,8 +92,10 @@ impl<S: Sandbox> Runner<S> {
         self.claimed = true;
         self.shared.notes.send(Note::Claimed { attempt: self.number, job: job.id.clone() });
         self.work = Some(self.work_on(lease));
-        if self.origin == Origin::Elsewhere {
-            return self.give_back(&orphan.job);
+        match remedy {
+            Remedy::Adopt => {}
+            Remedy::End => return self.unwanted(),
+            Remedy::GiveBack | Remedy::LeaveToOthers => return self.give_back(&orphan.job),
         }
         self.shared.progress(match job.state {
             State::Analyzing => Progress::Analyzing(job.id),
@@ -138,6 +142,15 @@ impl<S: Sandbox> Runner<S> {
         let failure = Failure::new(FailureClass::Lost, FailureStage::Fetch, why);
         if let Some(work) = &mut self.work {
             work.ending = Some(Ending::Failure { failure, report: None });
+        }
+        Seen::Done
+    }
+
+    /// The job of a command that has ended: as if a person had asked to cancel it.
+    fn unwanted(&mut self) -> Seen {
+        if let Some(work) = &mut self.work {
+            work.outcome = Some(Outcome::Cancelled);
+            work.wanted = Wanted::NoMore;
         }
         Seen::Done
     }

@@ -15,6 +15,7 @@ use crate::store::{Advanced, Rows, SettleError, Settled, StoreError};
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::progress::Progress;
+use crate::supervisor::recovery::Wanted;
 use crate::supervisor::retry::{after_failure, jitter};
 use crate::supervisor::rows::{self, Account};
 use crate::supervisor::trouble::is_silence;
@@ -84,7 +85,7 @@ impl<S: Sandbox> Runner<S> {
         let event = match &ending {
             Ending::Report(_) => Event::Complete,
             Ending::Failure { failure, .. } => after_failure(&work.job, failure.clone(), jitter()),
-            Ending::Cancelled => Event::Fail(cancelled()),
+            Ending::Cancelled => Event::Fail(cancelled(work.wanted)),
             Ending::Aborted => Event::Release,
         };
         let Ok(transition) = step(work.job.state, event) else { return Seen::Lost };
@@ -181,8 +182,12 @@ impl<S: Sandbox> Runner<S> {
     }
 }
 
-fn cancelled() -> Failure {
-    Failure::new(FailureClass::Cancelled, FailureStage::Fetch, "the scan was cancelled")
+fn cancelled(wanted: Wanted) -> Failure {
+    let why = match wanted {
+        Wanted::Still => "the scan was cancelled",
+        Wanted::NoMore => "the command that asked for this scan has ended",
+    };
+    Failure::new(FailureClass::Cancelled, FailureStage::Fetch, why)
 }
 
 /// Writes an edge for as long as it takes: an attempt does not fail because the database was busy. Who took the
