@@ -1,5 +1,7 @@
 //! The way out that breaks.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use safeurl::domain::state::State;
 
 use super::fake::{Beginning, Gate, Op, Work};
@@ -55,6 +57,28 @@ async fn a_gateway_that_dies_while_nothing_runs_is_replaced_at_once() {
     stage.fake.until_asked(Op::Start, 1).await;
     stage.gateway_killer()();
     gate.open();
+    stage.until_state(&id, State::Completed).await;
+    stage.drain(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_dies_while_it_starts_is_started_again() {
+    let mut stage = Stage::new().await;
+    let (marks, program) =
+        (stage.run_base().with_file_name("marks"), stage.run_base().with_file_name("program"));
+    let gateway = stage.gateway.program.display();
+    // It dies at its first two starts.
+    let script = format!(
+        "#!/bin/sh\nfor n in 1 2; do /bin/mkdir -p {0} && /bin/mkdir {0}/$n 2>/dev/null && kill -KILL $$; done\n\
+         exec {gateway} \"$@\"\n",
+        marks.display()
+    );
+    std::fs::write(&program, script).expect("a script");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+    stage.gateway.program = program;
+    let running = stage.supervise().await;
+    assert!(marks.join("2").exists(), "it died twice");
+    let id = stage.submit().await;
     stage.until_state(&id, State::Completed).await;
     stage.drain(running).await;
 }

@@ -36,6 +36,7 @@ pub(crate) struct Stage {
     pub(crate) fake: Fake,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
+    pub(crate) gateway: GatewayConfig,
 }
 
 impl Stage {
@@ -58,6 +59,7 @@ impl Stage {
             store,
             config: config_of_tests(),
             metrics: Metrics::new(),
+            gateway: gateway_config(),
         }
     }
 
@@ -80,7 +82,7 @@ impl Stage {
         let parts = Parts {
             store: self.store.clone(),
             sandbox: self.fake.clone(),
-            gateway: gateway_config(),
+            gateway: self.gateway.clone(),
             rules: Rules::embedded(),
             config: self.config.clone(),
             worker: worker.clone(),

@@ -59,6 +59,17 @@ pub struct GatewayConfig {
     pub connect_timeout: Duration,
 }
 
+impl GatewayError {
+    /// Whether a gateway that is started anew may do better: the process died or went silent, but it could be started.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Died | Self::NoAnswer { .. } | Self::Control { .. } => true,
+            Self::Files { .. } | Self::Start { .. } | Self::Refused { .. } | Self::NotControlled => false,
+        }
+    }
+}
+
 /// Why a gateway did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {

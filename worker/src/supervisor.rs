@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tracing::warn;
 
 pub use attempt::{Effect, End, Known, Seen, learn, plan};
@@ -148,6 +149,23 @@ impl<S: Sandbox> Shared<S> {
     }
 }
 
+/// How often a gateway is started that dies before it has answered: a machine without memory kills what is youngest.
+const GATEWAY_STARTS: u32 = 3;
+
+async fn spawn_gateway(config: &GatewayConfig) -> Result<Gateway, GatewayError> {
+    let mut failures = 0;
+    loop {
+        match Gateway::spawn(config.clone()).await {
+            Err(error) if error.may_pass() && failures + 1 < GATEWAY_STARTS => {
+                failures += 1;
+                warn!(error = chain(&error), "the egress gateway did not come up; starting it again");
+                sleep(trouble_backoff(failures)).await;
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
 /// Says who a worker is; with it comes the first heartbeat.
 async fn register(store: &Store, worker: &WorkerId, config: &Config) -> Result<(), StoreError> {
     let row = WorkerRow {
@@ -200,16 +218,20 @@ impl<S: Sandbox> Supervisor<S> {
         let gateway_config = GatewayConfig { run_dir: run_dir.clone(), ..parts.gateway };
         // Before there is a folder, so that nobody takes it for one that was left.
         register(&parts.store, &parts.worker, &parts.config).await?;
-        let gateway = match Gateway::spawn(gateway_config.clone()).await {
-            Ok(gateway) => gateway,
+        let started = spawn_gateway(&gateway_config).await.and_then(|gateway| {
+            let held = run_dirs::hold(&run_dir);
+            let held = held.map_err(|source| GatewayError::Files { path: run_dir.clone(), source })?;
+            Ok((gateway, held))
+        });
+        let (gateway, held) = match started {
+            Ok(started) => started,
             Err(error) => {
+                run_dirs::remove(&run_dir);
                 // Failing that, its heartbeat grows old.
                 let _ = parts.store.retire(&parts.worker).await;
                 return Err(error.into());
             }
         };
-        let held = run_dirs::hold(&run_dir)
-            .map_err(|source| GatewayError::Files { path: run_dir.clone(), source })?;
         parts.metrics.answers(Part::Gateway);
         let queue = EmbeddedQueue::new(parts.store.clone(), parts.worker.clone(), parts.reserved_only);
         let (notes, notes_receiver) = Notes::channel();

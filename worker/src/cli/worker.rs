@@ -212,6 +212,7 @@ fn passes(error: &anyhow::Error) -> bool {
     causes(error).into_iter().any(|cause| {
         cause.downcast_ref::<SandboxError>().is_some_and(engine)
             || cause.downcast_ref::<StoreError>().is_some_and(may_come)
+            || cause.downcast_ref::<GatewayError>().is_some_and(GatewayError::may_pass)
             || matches!(cause.downcast_ref::<ImageError>(), Some(ImageError::Engine(error)) if engine(error))
     })
 }
@@ -220,4 +221,21 @@ fn passes(error: &anyhow::Error) -> bool {
 fn may_come(error: &StoreError) -> bool {
     let missing = |error: &DbError| matches!(error, DbError::Unusable { .. } | DbError::NotWritable { .. });
     error.is_transient() || matches!(error, StoreError::Db(error) if missing(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::StartError;
+
+    #[test]
+    fn a_gateway_that_dies_while_it_starts_is_waited_for_and_one_that_cannot_be_started_is_not() {
+        let start = |error| anyhow::Error::from(StartError::Gateway(error));
+        assert!(passes(&start(GatewayError::Died)));
+        assert!(passes(&start(GatewayError::NoAnswer { command: "configure", seconds: 10 })));
+        let source = || std::io::ErrorKind::ConnectionReset.into();
+        assert!(passes(&start(GatewayError::Control { source: source() })));
+        assert!(!passes(&start(GatewayError::Start { program: "/missing".into(), source: source() })));
+        assert!(!passes(&start(GatewayError::Files { path: "/file".into(), source: source() })));
+    }
 }
