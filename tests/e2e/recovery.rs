@@ -78,14 +78,18 @@ fn id_of(stage: &Stage, worker: &Worker) -> String {
     stage.query(&sql)[0][0].clone()
 }
 
-/// The process of a worker's gateway.
-fn gateway_of(worker: &Worker) -> u32 {
+fn children_of(worker: &Worker) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", worker.0.id())).expect("it runs").flatten();
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<u32> = children
+    children
         .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         .map(|pid| pid.parse().expect("a number"))
-        .collect();
+        .collect()
+}
+
+/// The process of a worker's gateway.
+fn gateway_of(worker: &Worker) -> u32 {
+    let children = children_of(worker);
     assert_eq!(children.len(), 1, "a worker has its gateway and no other child");
     children[0]
 }

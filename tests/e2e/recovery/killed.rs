@@ -1,9 +1,13 @@
 //! Workers and gateways that are killed.
 
+use std::process::{Command, Stdio};
+
 use super::times::{Orphaned, wait_until};
-use super::{Gated, LONG, LOST, adopted, count, gateway_of, id_of, is_running, kill, requeued, stop};
+use super::{
+    Gated, LONG, LOST, adopted, children_of, count, gateway_of, id_of, is_running, kill, requeued, stop,
+};
 use crate::leftovers;
-use crate::stage::Stage;
+use crate::stage::{Stage, Worker};
 
 #[test]
 fn scans_of_a_killed_worker_are_adopted_and_no_page_is_fetched_twice() {
@@ -107,5 +111,34 @@ fn scans_that_ended_while_no_worker_lived_are_settled_by_the_next() {
     );
     leftovers::none_but_of(&next, &stage, LONG);
     stop(next, &stage);
+    leftovers::none_within(&stage, LONG);
+}
+
+#[test]
+fn a_worker_whose_program_was_replaced_starts_its_gateway_again() {
+    let pages = Gated::start();
+    let stage = Stage::new();
+    let program = stage.dir.join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_safeurl"), &program).unwrap();
+    let settings = stage.command(["worker"]);
+    let mut command = Command::new(&program);
+    command.args(settings.get_args()).current_dir(&stage.dir).env_clear().stdin(Stdio::null());
+    command.envs(settings.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let worker = Worker(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    id_of(&stage, &worker);
+    pages.submit(&stage, &["/1"]);
+    stage.wait_for(&count("COMPLETED"), "1", LONG);
+    // As an upgrade does it.
+    std::fs::write(stage.dir.join("next"), "not this version").unwrap();
+    std::fs::rename(stage.dir.join("next"), &program).unwrap();
+    let first = gateway_of(&worker);
+    kill(&[first]);
+    wait_until("another gateway runs", &stage, || children_of(&worker).iter().any(|pid| *pid != first));
+    pages.submit(&stage, &["/2"]);
+    stage.wait_for(&count("COMPLETED"), "2", LONG);
+    let gateway = gateway_of(&worker);
+    let listed = |file: &str| std::fs::read_to_string(format!("/proc/{gateway}/{file}")).unwrap();
+    assert_eq!((listed("cmdline").as_str(), listed("comm").as_str()), ("safeurl\0gateway\0", "safeurl\n"));
+    stop(worker, &stage);
     leftovers::none_within(&stage, LONG);
 }

@@ -2,7 +2,6 @@
 //!
 //! Everything that can be wrong is found here, before the first job is taken.
 
-use anyhow::Context as _;
 use safeurl_protocol::Bridge;
 
 use super::image as image_command;
@@ -67,7 +66,7 @@ pub(super) async fn parts(
     Ok(Parts {
         store,
         sandbox,
-        gateway: gateway(settings)?,
+        gateway: gateway(settings),
         rules: Rules::embedded(),
         config: supervisor(settings, network, &info, &image),
         worker,
@@ -137,14 +136,15 @@ pub(super) fn database(settings: &Settings) -> DbConfig {
     }
 }
 
+/// This very program, also after another version was put in its place: a gateway speaks with the worker that started
+/// it, and the path may name nothing any more.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// What the gateway's process is told; it runs this very program.
-///
-/// # Errors
-/// When the program cannot be found again.
-pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewayConfig> {
+pub(super) fn gateway(settings: &Settings) -> GatewayConfig {
     let gateway = &settings.gateway;
-    Ok(GatewayConfig {
-        program: std::env::current_exe().context("cannot find this program again")?,
+    GatewayConfig {
+        program: THIS_PROGRAM.into(),
         run_dir: settings.sandbox.run_dir.clone(),
         allow_networks: gateway.allow_networks.clone(),
         nat64_recheck: nat64_recheck(gateway.nat64),
@@ -152,7 +152,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewayConfig> {
         hosts: gateway.hosts.clone(),
         dns_timeout: gateway.dns_timeout,
         connect_timeout: gateway.connect_timeout,
-    })
+    }
 }
 
 /// Whether an address that carries an IPv4 one for a translator is judged by that one.

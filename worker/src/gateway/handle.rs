@@ -23,6 +23,9 @@ use super::message::{Command, Order, Report, Settings};
 use super::record::{self, DoorFiles};
 use super::{GatewayConfig, GatewayError};
 
+/// What the process is called in lists of processes, whatever the path that it is started by.
+const NAME: &str = "safeurl";
+
 /// How long the process may take to acknowledge an order. It does nothing slower than writing a line.
 const ACKNOWLEDGE: Duration = Duration::from_secs(10);
 
@@ -87,6 +90,7 @@ impl Gateway {
         let (ours, theirs) = channel::pair().map_err(start)?;
         let channel = Channel::new(ours).map_err(start)?;
         let child = Program::new(&config.program)
+            .arg0(NAME)
             .arg("gateway")
             .env_clear()
             .stdin(Stdio::from(theirs))

@@ -43,6 +43,8 @@ pub fn run() -> Result<(), GatewayError> {
         Ok(kind) if kind == rustix::net::SocketType::SEQPACKET => {}
         Ok(_) | Err(_) => return Err(GatewayError::NotControlled),
     }
+    // Started by a path that says nothing of it, it would be listed under that.
+    let _ = std::fs::write("/proc/self/comm", "safeurl");
     // Neither a busy mount nor a low limit must come from where the supervisor was started; failing is harmless.
     let _ = rustix::process::chdir("/");
     raise_descriptor_limit();
