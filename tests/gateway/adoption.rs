@@ -84,6 +84,11 @@ async fn a_gateway_that_is_stopped_when_its_supervisor_dies_goes_on_afterwards()
     let test = "adoption::a_gateway_that_is_stopped_when_its_supervisor_dies_goes_on_afterwards";
     let mut supervisor = Supervisor::start(test, &run_dir, CONTAINER, LONG);
     rustix::process::kill_process(supervisor.gateway_pid, Signal::STOP).expect("stopped");
+    // The signal is sent, and stops it a moment later.
+    let stat = format!("/proc/{}/stat", supervisor.gateway_pid.as_raw_nonzero());
+    while !std::fs::read_to_string(&stat).expect("it is there").contains(") T ") {
+        std::thread::yield_now();
+    }
     // The kernel hangs up on stopped processes whose parent dies, and lets them go on.
     supervisor.kill();
     let files = supervisor.bound.clone();
