@@ -15,7 +15,7 @@ class EngineError(Exception):
 
 
 class Engine:
-    """Own socket, data, state and control group; no network, so that it changes nothing of the host's."""
+    """Own socket, data, state, control group and network, so that it changes nothing of the host's."""
 
     UP_WITHIN = 60
     DOWN_WITHIN = 60
@@ -44,6 +44,10 @@ class Engine:
         with open(f"{self.folder}/engine.log", "ab") as log:
             self.process = subprocess.Popen(
                 [
+                    # An engine without a bridge removes the default one that it finds in its network, whoever made it.
+                    # unshare becomes dockerd, so that the process is the engine itself.
+                    "unshare",
+                    "--net",
                     "dockerd",
                     f"--host=unix://{self.socket}",
                     f"--data-root={self.folder}/data",

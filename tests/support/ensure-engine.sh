@@ -88,6 +88,15 @@ if [ -d /run/systemd/system ]; then
     exit 1
 fi
 
+# Whether another engine runs in this network: one of a network of its own is none of ours.
+has_neighbour() {
+    for process in /proc/[0-9]*; do
+        if [ "$(cat "$process/comm" 2>/dev/null)" = dockerd ] &&
+            [ "$(readlink "$process/ns/net")" = "$(readlink /proc/self/ns/net)" ]; then return 0; fi
+    done
+    return 1
+}
+
 log=/var/log/dockerd.log
 start() {
     nohup setsid dockerd "$@" >"$log" 2>&1 </dev/null &
@@ -99,6 +108,12 @@ if ! comes_up; then
     say "dockerd does not come up with its own network; starting it without one"
     kill "$engine" 2>/dev/null || true
     wait "$engine" 2>/dev/null || true
+    # An engine without a bridge removes the default one that it finds, whoever made it.
+    if has_neighbour; then
+        say "error: dockerd does not come up with its own network, and without one it would take that of another engine"
+        say "hint: name the other one: DOCKER_HOST=unix:///path/to/its/docker.sock; or see $log"
+        exit 1
+    fi
     start --bridge=none --iptables=false --ip6tables=false
     if ! comes_up; then
         say "error: dockerd does not come up; the end of $log:"
