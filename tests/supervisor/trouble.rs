@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use safeurl::domain::scan::ScanId;
 use safeurl::domain::state::State;
@@ -243,4 +244,47 @@ async fn a_worker_that_was_cut_off_for_longer_than_its_lease_kills_nothing_of_wh
     assert_eq!(stage.fake.violations(), Vec::<String>::new());
     let told = log.lines("lost the lease");
     assert!(told.len() == 1 && told[0].contains(&format!("scan.id={id}")), "{:?}", log.lines(""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_taken_for_dead_who_could_not_be_heard() {
+    let mut stage = Stage::new().await;
+    stage.config.slots = 1;
+    let gate = Gate::shut();
+    stage.fake.next_work(Work::At(gate.clone()));
+    stage.fake.next_work(Work::At(gate.clone()));
+    let ids = [stage.submit().await, stage.submit().await];
+    let both = [stage.supervise().await, stage.supervise().await];
+    stage.fake.until_asked(Op::HandOver, 2).await;
+
+    stage.sql("BEGIN IMMEDIATE").await;
+    let newest = "SELECT max(heartbeat_ms) < (julianday('now') - 2440587.5) * 86400000.0 - 7000 FROM workers";
+    stage.until_rows(newest, &["1"]).await;
+    // The one gets through first, and the other not for a while: longer than the first needs for a look.
+    let late = &both[1].worker;
+    stage
+        .sql(&format!(
+            "CREATE TRIGGER late BEFORE UPDATE ON workers WHEN NEW.id = '{late}' BEGIN
+               SELECT RAISE(ABORT, 'not yet');
+             END"
+        ))
+        .await;
+    stage.sql("COMMIT").await;
+    let heard = format!(
+        "SELECT heartbeat_ms > (julianday('now') - 2440587.5) * 86400000.0 - 1000 FROM workers WHERE id = '{}'",
+        both[0].worker
+    );
+    stage.until_rows(&heard, &["1"]).await;
+    sleep(Duration::from_secs(3)).await;
+    stage.sql("DROP TRIGGER late").await;
+
+    gate.open();
+    for id in &ids {
+        stage.until_state(id, State::Completed).await;
+    }
+    let taken = "SELECT count(*) FROM transitions WHERE reason = 'taken over'";
+    assert_eq!(stage.rows(taken).await, ["0"]);
+    for running in both {
+        stage.drain(running).await;
+    }
 }

@@ -24,7 +24,7 @@ mod under_way;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
@@ -51,6 +51,7 @@ use crate::store::{JobFilter, Store, StoreError, WorkerRow};
 use attempt::runner::chain;
 use event_loop::Loop;
 use progress::{Note, Notes};
+use recovery::hearing::Hearing;
 use recovery::{reaper, run_dirs};
 use trouble::Trouble;
 
@@ -99,10 +100,16 @@ struct Shared<S: Sandbox> {
     left: Mutex<HashSet<String>>,
     /// Names of containers whose removal was refused, and told.
     refused: Mutex<HashSet<String>>,
+    /// Whether other workers' heartbeats mean anything.
+    hearing: Mutex<Hearing>,
     metrics: Metrics,
 }
 
 impl<S: Sandbox> Shared<S> {
+    fn hearing(&self) -> MutexGuard<'_, Hearing> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn register(&self) -> Result<(), StoreError> {
         register(&self.store, &self.worker, &self.config).await
     }
@@ -250,6 +257,7 @@ impl<S: Sandbox> Supervisor<S> {
             watchers,
             left: Mutex::default(),
             refused: Mutex::default(),
+            hearing: Mutex::default(),
             metrics: parts.metrics,
         };
         let supervisor =

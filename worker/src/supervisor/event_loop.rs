@@ -282,7 +282,8 @@ impl<S: Sandbox> Loop<S> {
 
     /// Two chores, because the engine may be slow and a dead worker's job must not wait for that.
     fn sweep(&mut self) {
-        if self.phase == Phase::Running && !std::mem::replace(&mut self.seeking, true) {
+        let may_judge = self.shared.hearing().may_judge(Moment::now());
+        if may_judge && self.phase == Phase::Running && !std::mem::replace(&mut self.seeking, true) {
             let shared = Arc::clone(&self.shared);
             self.chores.spawn(async move { Done::Orphans(orphans::find(&shared).await) });
         }
@@ -409,6 +410,7 @@ impl<S: Sandbox> Loop<S> {
             }
         };
         self.shared.metrics.answers(Part::Database);
+        self.shared.hearing().got_through(sent);
         self.troubles.answered(Side::Database, sent);
         for id in self.under_way.strays(&held) {
             let shared = Arc::clone(&self.shared);

@@ -5,6 +5,7 @@
 //! Everything here may be done by several workers at once and again: the version of a row decides who does it, and
 //! removal of what is gone is a success.
 
+pub(super) mod hearing;
 pub(super) mod orphans;
 pub(super) mod reaper;
 pub(super) mod run_dirs;

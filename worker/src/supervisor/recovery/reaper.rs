@@ -14,6 +14,7 @@ use crate::sandbox::{Found, Sandbox, SandboxError};
 use crate::store::{ContainerRow, JobFilter, Remnant, StoreError};
 use crate::supervisor::Shared;
 use crate::supervisor::attempt::runner::chain;
+use crate::supervisor::lease::Moment;
 use crate::supervisor::trouble::is_silence;
 
 /// The engine does not answer, so that there is no point in asking it for more.
@@ -23,13 +24,18 @@ struct Silent;
 pub(in crate::supervisor) async fn reap<S: Sandbox>(shared: &Shared<S>, by_listing: bool) {
     // Asked before the rows are: a row is there before its container can be left, or made.
     let left = shared.left();
+    let may_judge = shared.hearing().may_judge(Moment::now());
     let listed = if by_listing { list(shared).await } else { Vec::new() };
-    let Ok(remnants) = shared.store.remnants(&shared.config.engine.id).await else { return };
+    let Ok(mut remnants) = shared.store.remnants(&shared.config.engine.id).await else { return };
     for name in left.iter().filter(|name| !remnants.iter().any(|row| row.container.obligation.name == **name))
     {
         shared.forget_left(name);
     }
-    let unknown: Vec<_> = listed.into_iter().filter(|found| !is_written_down(found, &remnants)).collect();
+    let mut unknown: Vec<_> = listed.into_iter().filter(|found| !is_written_down(found, &remnants)).collect();
+    if !may_judge {
+        remnants.retain(|row| row.container.obligation.worker == shared.worker);
+        unknown.retain(|found| found.worker == shared.worker.as_str());
+    }
     if remove_written_down(shared, remnants, &left).await.is_err() || unknown.is_empty() {
         return;
     }
