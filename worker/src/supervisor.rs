@@ -40,14 +40,13 @@ pub use setup::{Config, EngineFacts};
 
 use crate::analysis::Rules;
 use crate::domain::scan::WorkerId;
-use crate::domain::state::State;
 use crate::domain::timestamp::Timestamp;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
 use crate::metrics::{Metrics, Part};
 use crate::queue::EmbeddedQueue;
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
-use crate::store::{JobFilter, Store, StoreError, WorkerRow};
+use crate::store::{Store, StoreError, WorkerRow};
 use attempt::runner::chain;
 use event_loop::Loop;
 use progress::{Note, Notes};
@@ -135,15 +134,6 @@ impl<S: Sandbox> Shared<S> {
     /// Tells the loop that something of ours did not do its part.
     fn trouble(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
         self.notes.send(Note::Trouble(Trouble::of(what, error)));
-    }
-
-    /// Whether no container of this worker is or may be there, and no job is held by it.
-    async fn holds_nothing(&self) -> Result<bool, StoreError> {
-        let containers = self.store.containers(&self.config.engine.id).await?;
-        let states = vec![State::Fetching, State::Analyzing];
-        let at_work = self.store.jobs(JobFilter { states, user: None, limit: u32::MAX }).await?;
-        Ok(containers.iter().all(|row| row.obligation.worker != self.worker)
-            && at_work.iter().all(|job| job.lease_owner.as_ref() != Some(&self.worker)))
     }
 
     fn gateway(&self) -> Gateway {
@@ -276,9 +266,9 @@ impl<S: Sandbox> Supervisor<S> {
         shared.gateway().shutdown().await;
         // As long as a container is written down or a job held, the worker's row (which engine it is on) and the ledgers
         // are needed. Once the heartbeat is old, others see to all of it.
-        match shared.holds_nothing().await {
-            Ok(true) => run_dirs::remove(&shared.run_dir),
-            Ok(false) => {
+        match shared.store.holds_anything(&shared.worker).await {
+            Ok(false) => run_dirs::remove(&shared.run_dir),
+            Ok(true) => {
                 warn!("containers or jobs of this worker are left to the next one");
                 return finished;
             }

@@ -194,7 +194,36 @@ impl Store {
     }
 }
 
+/// Whether a job at work is bound to a container, by the engine's name or by ours.
+pub(super) const IS_BOUND: &str = "SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_bound
+     WHERE state IN ('FETCHING', 'ANALYZING') AND container_id IN (?, ?) LIMIT 1";
+
+/// Whether a worker holds a job or has a container written down.
+pub(super) const HOLDS: &str = "SELECT EXISTS (SELECT 1 FROM containers WHERE worker = ?1)
+       OR EXISTS (SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_leased
+         WHERE state IN ('FETCHING', 'ANALYZING') AND lease_owner = ?1)";
+
 impl Store {
+    /// Whether a job at work is bound to the container of this id or name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_bound(&self, container_id: &str, name: &str) -> Result<bool> {
+        let values = params![container_id, name];
+        let found = self.db.read(async move |unit| unit.first(IS_BOUND, values, |row| row.int(0)).await);
+        Ok(found.await?.is_some())
+    }
+
+    /// Whether a job is held by this worker, or a container of it is or may be there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn holds_anything(&self, worker: &WorkerId) -> Result<bool> {
+        let values = params![worker.as_str()];
+        let found = self.db.read(async move |unit| unit.first(HOLDS, values, |row| row.flag(0)).await);
+        Ok(found.await?.unwrap_or_default())
+    }
+
     /// The folders of the gateway sockets of all containers that are written down, whichever engine has them.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::failure::FailureClass;
 use crate::domain::scan::{LEASE, REAP_AFTER, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge, fresh};
@@ -135,4 +136,23 @@ async fn a_worker_that_was_stopped_claims_nothing_for_a_container_that_was_taken
     assert!(matches!(refused, StoreError::ContainerTaken { .. }), "{refused}");
     let created = store.container_created("left", &other, "box").await.expect_err("nor is it written down");
     assert!(matches!(created, StoreError::NotObliged { .. }), "{created}");
+}
+
+#[tokio::test]
+async fn a_container_is_bound_and_a_worker_holds_something_while_a_job_is_at_work() {
+    let (_folder, store) = fresh().await;
+    let (me, other) = (store.worker().await, store.worker().await);
+    let bound = async |id, name| store.is_bound(id, name).await.expect("an answer");
+    let holds = async |worker| store.holds_anything(worker).await.expect("an answer");
+    store.one("https://example.com/").await;
+    assert!(!bound("box", "name").await && !holds(&me).await);
+    let lease = store.take(&me).await.expect("the job");
+    assert!(bound("box", "name").await && bound("another", "box").await && !bound("another", "name").await);
+    assert!(holds(&me).await && !holds(&other).await);
+    let end = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
+    store.settle(lease, end, Rows::default()).await.expect("an answer");
+    assert!(!bound("box", "name").await, "an ended row still names it");
+    assert!(!holds(&me).await);
+    store.oblige(obligation("made", "another engine", &me)).await.expect("a user id");
+    assert!(holds(&me).await && !holds(&other).await);
 }

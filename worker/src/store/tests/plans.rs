@@ -121,6 +121,8 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
                 containers::REMNANTS,
                 "SEARCH scan_jobs USING INDEX scan_jobs_bound (container_id=?)",
             ),
+            ("a bound container", containers::IS_BOUND, "INDEX scan_jobs_bound (container_id=?)"),
+            ("what a worker holds", containers::HOLDS, "INDEX scan_jobs_leased (lease_owner=?)"),
             ("forgetting", workers::FORGET, "SEARCH scan_jobs USING INDEX scan_jobs_leased (lease_owner=?)"),
             ("counts", jobs::COUNTS, "COVERING INDEX"),
             ("states since", stats::STATES, "SEARCH scan_jobs USING INDEX scan_jobs_recent"),

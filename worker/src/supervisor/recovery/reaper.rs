@@ -9,9 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::{Maker, Remains, is_heard, may_reap};
 use crate::domain::scan::{REAP_AFTER, WorkerId};
-use crate::domain::state::State;
 use crate::sandbox::{Found, Sandbox, SandboxError};
-use crate::store::{ContainerRow, JobFilter, Remnant, StoreError};
+use crate::store::{ContainerRow, Remnant, StoreError};
 use crate::supervisor::Shared;
 use crate::supervisor::attempt::runner::chain;
 use crate::supervisor::lease::Moment;
@@ -103,9 +102,6 @@ async fn remove_written_down<S: Sandbox>(
 async fn remove_unknown<S: Sandbox>(shared: &Shared<S>, unknown: Vec<Found>) -> Result<(), StoreError> {
     // After the list: who made one of them has been a worker since before.
     let (workers, now) = (shared.store.workers().await?, shared.store.now().await?);
-    let states = vec![State::Fetching, State::Analyzing];
-    let at_work = shared.store.jobs(JobFilter { states, user: None, limit: u32::MAX }).await?;
-    let bound: HashSet<_> = at_work.into_iter().filter_map(|job| job.container_id).collect();
     for found in unknown {
         let maker = if found.worker == shared.worker.as_str() {
             // Its row was there when it was made and is gone since: no attempt has to do with it any more.
@@ -115,7 +111,7 @@ async fn remove_unknown<S: Sandbox>(shared: &Shared<S>, unknown: Vec<Found>) -> 
             let heard = |worker: &_| is_heard(worker, now, REAP_AFTER);
             Maker::Other { silent: !workers.iter().any(|worker| worker.row.id == made && heard(worker)) }
         };
-        let bound = bound.contains(&found.id) || bound.contains(&found.name);
+        let bound = shared.store.is_bound(&found.id, &found.name).await?;
         if may_reap(Remains { bound, maker })
             && remove(shared, &found.id, &found.name, &found.worker).await.is_err()
         {
