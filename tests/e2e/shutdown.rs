@@ -1,7 +1,7 @@
 //! Signals: the first drains, the second kills and gives back.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::leftovers;
 use crate::site::{Answer, Site, article};
@@ -86,5 +86,28 @@ fn a_scan_that_is_cut_short_tells_what_ran_from_what_never_did() {
     assert_eq!(scan.end(), Some(130));
     let rows = stage.query("SELECT state, failure_class, attempt, failure_stage FROM scan_jobs ORDER BY url");
     assert_eq!(rows, [["FAILED", "cancelled", "1", "fetch"], ["FAILED", "cancelled", "0", "claim"]]);
+    leftovers::none_within(&stage, Duration::from_secs(45));
+}
+
+#[test]
+fn a_scan_that_counted_as_dead_while_it_was_stopped_hears_what_became_of_its_job() {
+    let site = Site::start(|_| Answer::Silence);
+    let stage = Stage::new();
+    let mut command = stage.command(["scan", &site.url("/never"), "--json"]);
+    let mut scan = Worker(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    stage.wait_for_tables();
+    stage.wait_for("SELECT count(*) FROM scan_jobs WHERE state = 'FETCHING'", "1", Duration::from_secs(20));
+    scan.signal("-STOP");
+    let mut worker = stage.worker(&[]);
+    stage.wait_for("SELECT failure_class FROM scan_jobs", "cancelled", Duration::from_secs(45));
+    scan.signal("-CONT");
+    let until = Instant::now() + Duration::from_secs(45);
+    while scan.0.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "it waits for what has ended");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(scan.end(), Some(1), "a scan without a result is told by the exit code");
+    worker.signal("-TERM");
+    assert_eq!(worker.end(), Some(0), "{}", stage.log());
     leftovers::none_within(&stage, Duration::from_secs(45));
 }

@@ -69,6 +69,20 @@ impl Store {
         self.db.read(async move |unit| find(unit, &id).await).await
     }
 
+    /// Those of these jobs that have ended, with a result or without.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn ended_of(&self, ids: Vec<ScanId>) -> Result<Vec<ScanId>> {
+        const ENDED: &str = "SELECT CAST(id AS BLOB) FROM scan_jobs
+            WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('COMPLETED', 'FAILED', 'TIMED_OUT')";
+        let names: Vec<_> = ids.iter().map(ScanId::as_str).collect();
+        let names = serde_json::json!(names).to_string();
+        let ended =
+            self.db.read(async move |unit| unit.query(ENDED, [names], |row| row.text(0)).await).await?;
+        Ok(ids.into_iter().filter(|id| ended.iter().any(|name| name == id.as_str())).collect())
+    }
+
     /// Jobs, newest first.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::evidence::Keeper;
 use super::progress::{Teller, Told};
@@ -22,6 +22,10 @@ use crate::supervisor::{Progress, Supervisor};
 
 /// How long a person waits while no scan can be started. A worker waits for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether somebody else has ended a scan: this process may have been stopped for so long that it
+/// counted as dead.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Scans that are stored and have not ended, at most: enough that no slot waits for the database, few enough that a
 /// list of any length begins at once, takes little memory, and is cancelled at once.
@@ -119,6 +123,8 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
         signals: &Shutdown,
     ) -> anyhow::Result<bool> {
         let mut troubled: Option<(Instant, String)> = None;
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.store_ahead().await?;
             if self.open.is_empty() {
@@ -131,6 +137,10 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
                     return Ok(false);
                 }
                 step = progress.recv() => step,
+                _ = looks.tick() => {
+                    self.look().await?;
+                    continue;
+                }
                 () = self.teller.due() => {
                     self.teller.draw();
                     continue;
@@ -196,6 +206,15 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
             reserved_for: Some(self.worker.clone()),
             delay: None,
         }
+    }
+
+    /// Takes in what was ended by somebody else.
+    async fn look(&mut self) -> anyhow::Result<()> {
+        // A database that is busy is asked again.
+        for id in self.store.ended_of(self.open.keys().cloned().collect()).await.unwrap_or_default() {
+            self.ended(&id).await?;
+        }
+        Ok(())
     }
 
     async fn ended(&mut self, id: &ScanId) -> anyhow::Result<()> {
