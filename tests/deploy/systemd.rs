@@ -78,7 +78,8 @@ impl Systemd {
 
     /// Processes of the program by their first argument, as this machine numbers them.
     pub(crate) fn processes(&self, command: &str) -> Vec<u32> {
-        let line = format!("/usr/local/bin/safeurl\0{command}\0");
+        // The gateway is started by the name of the program alone.
+        let lines = ["/usr/local/bin/safeurl", "safeurl"].map(|name| format!("{name}\0{command}\0"));
         let mine = format!("/proc/{}/ns/pid", self.init());
         let mine = fs::read_link(mine).expect("it runs");
         let processes = fs::read_dir("/proc").expect("a process table").flatten();
@@ -86,7 +87,7 @@ impl Systemd {
         numbers
             .filter(|pid: &u32| {
                 let of = |file: &str| PathBuf::from(format!("/proc/{pid}/{file}"));
-                fs::read_to_string(of("cmdline")).is_ok_and(|found| found == line)
+                fs::read_to_string(of("cmdline")).is_ok_and(|found| lines.contains(&found))
                     && fs::read_link(of("ns/pid")).is_ok_and(|found| found == mine)
             })
             .collect()
