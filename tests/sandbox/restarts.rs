@@ -2,6 +2,7 @@
 //! test's own: nobody may restart the one of the machine.
 
 use std::future::pending;
+use std::io::Read as _;
 use std::time::Duration;
 
 use safeurl::sandbox::{Outcome, Ran, Sandbox as _, Standing, Waiting as _};
@@ -69,6 +70,26 @@ async fn an_orphan_whose_engine_is_restarted_is_lost_and_its_report_is_not() {
         }
         leaves_nothing(&place, &engine).await;
     }
+}
+
+#[tokio::test]
+async fn an_orphan_that_reports_while_no_engine_is_there_is_not_to_blame_for_what_nobody_heard() {
+    let mut engine = TestEngine::start();
+    let place = Place::on(&engine).await;
+    let (id, socket) = place.orphaned(&format!("meet|{}|meet|exit 0", report(1000))).await;
+    engine.kill();
+    go_on(&socket);
+    let mut last = place.met().await;
+    go_on(&last);
+    // The other end is closed when the step is over, and the exit comes next.
+    assert_eq!(last.read(&mut [0]).expect("it hangs up"), 0);
+    engine.start_again();
+    let ran = place.follow(&id).await;
+    // Whether the next engine finds what it said, depends on the engine.
+    if ran.outcome != Outcome::Reported(filled(1000)) {
+        assert_lost(&ran);
+    }
+    leaves_nothing(&place, &engine).await;
 }
 
 #[tokio::test]

@@ -25,8 +25,10 @@ const TELLING: i64 = 5;
 
 /// 128 + SIGKILL: the kernel's memory or processor limit, or somebody's kill.
 const KILLED: i64 = 137;
+/// What containerd says of an end that it did not see, as when it is stopped together with its engine.
+const UNSEEN: i64 = 255;
 /// What an engine writes for a container that was gone when it came back, by version.
-const FORGOTTEN: [i64; 2] = [0, 255];
+const FORGOTTEN: [i64; 2] = [0, UNSEEN];
 
 /// How much of a container's end was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,9 @@ pub(super) enum Witness {
 enum Memory {
     /// That it died, and that nobody had asked the engine to kill it.
     Died,
+    /// That it died, and not that it was started: the end of a container that died while no engine was there is told
+    /// by the next one as any other. What the container said in between was heard by nobody.
+    Learnt,
     /// That it was killed over the engine.
     Killed,
     /// Nothing.
@@ -92,7 +97,7 @@ pub(super) async fn explain(
 /// Whether an engine may have caused the code.
 fn is_doubtful(code: i64, witness: Witness) -> bool {
     match witness {
-        Witness::Throughout => code == KILLED,
+        Witness::Throughout => [KILLED, UNSEEN].contains(&code),
         Witness::Interrupted => true,
         Witness::Afterwards => code == KILLED || FORGOTTEN.contains(&code),
     }
@@ -104,12 +109,11 @@ fn is_doubtful(code: i64, witness: Witness) -> bool {
 fn doubt(code: i64, witness: Witness, memory: Memory) -> Option<String> {
     match (witness, memory) {
         (Witness::Interrupted, _) => Some("the engine went away under the job".to_owned()),
-        (Witness::Throughout | Witness::Afterwards, Memory::Died) | (Witness::Throughout, Memory::Untold) => {
-            None
-        }
+        (Witness::Throughout | Witness::Afterwards, Memory::Died)
+        | (Witness::Throughout, Memory::Learnt | Memory::Untold) => None,
         (Witness::Throughout, Memory::Killed) => Some("somebody had the engine kill it".to_owned()),
         (Witness::Throughout, Memory::Nothing) => Some("the engine was restarted under the job".to_owned()),
-        (Witness::Afterwards, Memory::Killed | Memory::Nothing | Memory::Untold) => {
+        (Witness::Afterwards, Memory::Learnt | Memory::Killed | Memory::Nothing | Memory::Untold) => {
             Some(format!("it was stopped with exit code {code} while no worker watched"))
         }
     }
@@ -132,19 +136,16 @@ async fn memory(engine: &Engine, container: &str) -> Result<Memory, SandboxError
         return Ok(Memory::Nothing);
     };
     let until = (finished.millis() / 1000).saturating_add(TELLING).to_string();
-    let filters = HashMap::from([("container", vec![container]), ("event", vec!["kill", "die"])]);
+    let filters = HashMap::from([("container", vec![container]), ("event", vec!["start", "kill", "die"])]);
     let options = EventsOptionsBuilder::default().since("0").until(&until).filters(&filters).build();
     let told = timeout(CALL, async {
         let client = engine.client(OPERATION).await?;
         let mut events = Box::pin(client.events(Some(options)));
+        let mut actions = Vec::new();
         while let Some(event) = events.next().await {
-            match event.map_err(|error| engine.error(OPERATION, error))?.action.as_deref() {
-                Some("kill") => return Ok(Memory::Killed),
-                Some("die") => return Ok(Memory::Died),
-                Some(_) | None => {}
-            }
+            actions.extend(event.map_err(|error| engine.error(OPERATION, error))?.action);
         }
-        Ok(Memory::Nothing)
+        Ok(remembered(&actions))
     });
     match told.await {
         Ok(Err(SandboxError::Refused { .. })) => Ok(Memory::Untold),
@@ -153,21 +154,51 @@ async fn memory(engine: &Engine, container: &str) -> Result<Memory, SandboxError
     }
 }
 
+/// What the events of a container come to, the oldest first.
+fn remembered(actions: &[String]) -> Memory {
+    let began = actions.iter().any(|action| action == "start");
+    match actions.iter().find(|action| *action == "kill" || *action == "die").map(String::as_str) {
+        None => Memory::Nothing,
+        Some("kill") => Memory::Killed,
+        Some(_) if began => Memory::Died,
+        Some(_) => Memory::Learnt,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MEMORIES: [Memory; 4] = [Memory::Died, Memory::Killed, Memory::Nothing, Memory::Untold];
+    const MEMORIES: [Memory; 5] =
+        [Memory::Died, Memory::Learnt, Memory::Killed, Memory::Nothing, Memory::Untold];
 
     #[test]
     fn a_container_that_was_watched_crashed_unless_somebody_or_its_engine_killed_it() {
-        for code in [0, 1, 64, 101, 139, 255] {
+        for code in [0, 1, 64, 101, 139] {
             assert!(!is_doubtful(code, Witness::Throughout), "{code}");
         }
-        assert!(is_doubtful(137, Witness::Throughout));
-        for memory in MEMORIES {
-            let doubted = doubt(137, Witness::Throughout, memory).is_some();
-            assert_eq!(doubted, matches!(memory, Memory::Killed | Memory::Nothing), "{memory:?}");
+        for code in [137, 255] {
+            assert!(is_doubtful(code, Witness::Throughout), "{code}");
+            for memory in MEMORIES {
+                let doubted = doubt(code, Witness::Throughout, memory).is_some();
+                assert_eq!(doubted, matches!(memory, Memory::Killed | Memory::Nothing), "{code} {memory:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_engine_that_tells_of_an_end_and_of_no_start_was_not_there_in_between() {
+        let cases = [
+            (vec![], Memory::Nothing),
+            (vec!["start"], Memory::Nothing),
+            (vec!["die"], Memory::Learnt),
+            (vec!["start", "die"], Memory::Died),
+            (vec!["start", "kill", "die"], Memory::Killed),
+            (vec!["kill", "die"], Memory::Killed),
+        ];
+        for (actions, memory) in cases {
+            let actions: Vec<_> = actions.into_iter().map(str::to_owned).collect();
+            assert_eq!(remembered(&actions), memory, "{actions:?}");
         }
     }
 
