@@ -115,9 +115,16 @@ class Faults:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+            worker.tracer = tracer
             time.sleep(self.rng.uniform(3, 6))
             tracer.terminate()
-            tracer.wait()
+            try:
+                tracer.wait(5)
+            except subprocess.TimeoutExpired:
+                # It waits for a thread that will not stop any more. Killed, it lets go of all of them.
+                tracer.kill()
+                tracer.wait()
+            worker.tracer = None
 
     def full_volume(self):
         with self.during("full volume"):

@@ -59,6 +59,7 @@ class Worker:
         self.record = record
         self.id = None
         self.stopped = False
+        self.tracer = None
         self.log = Path(f"{program.folder}/logs/{name}.log")
         self.log.parent.mkdir(exist_ok=True)
         with open(self.log, "ab") as log:
@@ -87,6 +88,10 @@ class Worker:
     def kill(self):
         at_ms = now_ms()
         self.process.kill()
+        # A dead process cannot be buried while its tracer holds a thread of it, which strace may do for ever.
+        tracer = self.tracer
+        if tracer is not None:
+            tracer.kill()
         code = self.process.wait()
         if self.id is None:
             self.look_whether_it_is_ready()
