@@ -40,13 +40,18 @@ class Run:
         self.kept = Path(options.keep) / f"seed-{options.seed}"
         self.cgroup = f"{teardown.NAME}-{os.getpid()}"
         self.folder = f"{teardown.BASE}/{self.cgroup}"
-        os.mkdir(self.folder, 0o711)
         shutil.rmtree(self.kept, ignore_errors=True)
         self.record = Record(self.kept)
         self.database = f"{self.folder}/volume/scans.db"
         self.stays = []
 
     def set_up(self):
+        os.mkdir(self.folder, 0o711)
+        self.undertaker = subprocess.Popen(
+            [sys.executable, HERE / "teardown.py", self.folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         self.volume = Volume(self.folder)
         self.volume.mount()
         self.engine = Engine(self.folder, self.cgroup)
@@ -170,7 +175,17 @@ class Run:
 
     def take_down(self):
         """What is still there of the run goes; the logs are kept."""
-        # Nobody may start anything any more.
+        try:
+            self.quieten()
+            self.keep_logs()
+        finally:
+            left = teardown.take_down(self.folder)
+            if hasattr(self, "undertaker"):
+                self.undertaker.communicate()
+        return left
+
+    def quieten(self):
+        """Nobody starts anything any more."""
         if hasattr(self, "workers"):
             self.workers.halt.set()
             self.workers.thread.join()
@@ -178,15 +193,19 @@ class Run:
             self.feeder.halt.set()
         if hasattr(self, "faults"):
             self.faults.stop()
+        if hasattr(self, "feeder") and self.feeder.ident is not None:
+            # Its command may wait for a database that is gone, and ends with the others then.
+            self.feeder.join(10)
         if hasattr(self, "pages"):
             self.pages.stdin.close()
             self.pages.wait()
+
+    def keep_logs(self):
         logs = Path(self.folder, "logs")
         if logs.exists():
             shutil.copytree(logs, self.kept / "logs", dirs_exist_ok=True)
         for log in Path(self.folder).glob("*.log"):
             shutil.copy(log, self.kept)
-        return teardown.take_down(self.folder)
 
 
 def minutes(text):

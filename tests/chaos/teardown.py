@@ -1,4 +1,8 @@
-"""Takes down what is left of a run, also of one that was killed: it is found by its folder, not remembered."""
+"""Takes down what is left of a run, also of one that was killed: it is found by its folder, not remembered.
+
+Run as a program beside a run it takes down what a kill -9 of the run leaves:
+    teardown.py FOLDER        waits for the end of its standard input
+"""
 
 import hashlib
 import os
@@ -6,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -84,9 +89,21 @@ def remove_shim_sockets(folder):
 
 def remove_control_groups(cgroup):
     groups = census.control_groups(cgroup)
-    for path in [*groups, *map(str, census.CGROUPS.glob(f"*/{cgroup}")), str(census.CGROUPS / cgroup)]:
-        try:
-            os.rmdir(path)
-        except OSError:
-            pass
+    paths = [*groups, *map(str, census.CGROUPS.glob(f"*/{cgroup}")), str(census.CGROUPS / cgroup)]
+    until = time.monotonic() + 5
+    # One is busy for a moment after its last process was killed.
+    while paths and time.monotonic() < until:
+        for path in paths:
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass
+        paths = [path for path in paths if os.path.isdir(path)]
+        time.sleep(0.05 if paths else 0)
     return [f"control group {path}" for path in groups]
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    if os.path.isdir(sys.argv[1]):
+        take_down(sys.argv[1])
