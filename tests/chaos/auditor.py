@@ -46,8 +46,9 @@ def faults(evidence):
 
 def main(folder):
     evidence = Evidence(folder)
-    violations, report = audit(evidence, remains.look(evidence.run))
-    print("\n".join(report))
+    machine, lost = remains.look(evidence.run, evidence.faults)
+    violations, report = audit(evidence, machine)
+    print("\n".join([*report, *remains.report(lost)]))
     seen = Counter()
     for violation in violations:
         rule = violation.split(":")[0]

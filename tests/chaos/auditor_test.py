@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import auditor
 import remains
@@ -245,6 +246,21 @@ class TheAuditor(unittest.TestCase):
             with self.subTest(kind), tempfile.TemporaryDirectory() as folder:
                 self.small = Small(Path(folder))
                 self.names(f"{kind} left", "something", {kind: ["something"]})
+
+    def test_a_shim_is_forgiven_only_where_a_kill_of_the_engine_made_it_forget(self):
+        def lost(began_ms=9_000, known=(), inside=(), what="kill engine"):
+            shim = SimpleNamespace(began_ms=began_ms, argument=lambda _: "box")
+            processes = [SimpleNamespace(name=name, cgroup="/chaos/box") for name in inside]
+            faults = [{"what": what, "at_ms": 10_000, "end_ms": 12_000}]
+            return remains.forgotten({"shim": [shim], "fetcher": processes}, [{"Id": id} for id in known], faults)
+
+        self.assertEqual(lost(), {"box"})
+        self.assertEqual(lost(inside=["runc:[2:INIT]"]), {"box"})
+        self.assertEqual(lost(inside=["safeurl-fetcher"]), set())
+        self.assertEqual(lost(known=["box"]), set())
+        self.assertEqual(lost(began_ms=12_001), set())
+        self.assertEqual(lost(began_ms=10_000 - remains.LIFE_MS - 1), set())
+        self.assertEqual(lost(what="restart engine"), set())
 
     def test_a_file_in_the_folder_of_sockets_is_seen(self):
         with tempfile.TemporaryDirectory() as folder:

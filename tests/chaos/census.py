@@ -6,6 +6,7 @@ copy in there, the engine and its shims are given paths in there, and the contro
 
 import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,10 +25,15 @@ class Process:
         self.parent = int(field(status, "PPid") or 0)
         self.name = field(status, "Name")
         self.state = field(status, "State")[:1]
+        self.began_ms = began_ms(pid)
         try:
             self.exe = os.readlink(PROC / str(pid) / "exe").removesuffix(" (deleted)")
         except OSError:
             self.exe = ""
+
+    def argument(self, name):
+        """What follows this word of its command line, or an empty text."""
+        return next((value for word, value in zip(self.argv, self.argv[1:]) if word == name), "")
 
     def is_dead(self):
         """A zombie holds nothing any more and waits for its parent."""
@@ -42,6 +48,16 @@ def read(pid, name):
         return (PROC / str(pid) / name).read_bytes()
     except OSError:
         return b""
+
+
+def began_ms(pid):
+    """When a process began, by the wall clock, to a hundredth of a second; 0 when it is gone."""
+    # Its name may hold anything but ends with the last bracket.
+    fields = read(pid, "stat").rpartition(b")")[2].split()
+    if len(fields) < 20:
+        return 0
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return int((time.time() - age) * 1000)
 
 
 def field(status, name):

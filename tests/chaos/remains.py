@@ -5,14 +5,18 @@ import os
 import census
 from engine import Engine
 
+# Longer than any container of a run lives.
+LIFE_MS = 30_000
 
-def look(run):
-    """What is on the machine of a run, by kind."""
+
+def look(run, faults):
+    """What is on the machine of a run, by kind; and, apart from it, the containers that the engine itself forgot."""
     folder, cgroup = run["folder"], run["cgroup"]
-    engine = Engine(folder, cgroup)
+    containers = Engine(folder, cgroup).containers()
     found = census.of_run(folder, cgroup)
-    return {
-        "container": [f"{c['Names']} {c['State']} {c['Status']}" for c in engine.containers()],
+    lost = forgotten(found, containers, faults)
+    left = {
+        "container": [f"{c['Names']} {c['State']} {c['Status']}" for c in containers],
         "containerd-shim": [str(process) for process in found.get("shim", [])],
         "process of a container": [str(process) for process in found.get("fetcher", [])],
         "process": [str(p) for kind in ("worker", "gateway", "command", "tool") for p in found.get(kind, [])],
@@ -20,6 +24,30 @@ def look(run):
         "control group": census.control_groups(cgroup),
         "socket folder or ledger": files(run["run_dir"]),
     }
+    inits = {str(process) for process in found.get("fetcher", []) if any(id in process.cgroup for id in lost)}
+    for kind, things in left.items():
+        left[kind] = [thing for thing in things if thing not in inits and not any(id in thing for id in lost)]
+    return left, lost
+
+
+def forgotten(found, containers, faults):
+    """The ids of containers that the engine has no name for any more although their shims live.
+
+    An engine that is killed while a container begins or ends may not know its shim again, which then stays for ever
+    (containerd/containerd#6771, #6860); nobody who asks the engine can find it, and plain `docker start` under kills
+    leaves them by the dozen. So much is forgiven and counted: a shim that had begun shortly before a kill of the
+    engine, with nothing in it, or a runc that never became the program.
+    """
+    known = {container["Id"] for container in containers}
+    kills = [fault for fault in faults if fault["what"] == "kill engine"]
+    ids = set()
+    for shim in found.get("shim", []):
+        id = shim.argument("-id")
+        met_a_kill = any(kill["at_ms"] - LIFE_MS <= shim.began_ms <= kill["end_ms"] for kill in kills)
+        inside = [process for process in found.get("fetcher", []) if id in process.cgroup]
+        if id not in known and met_a_kill and all(process.name.startswith("runc") for process in inside):
+            ids.add(id)
+    return ids
 
 
 def is_expected(point, run):
@@ -54,3 +82,7 @@ def grown(evidence):
             if count > before.get(kind, 0):
                 had = before.get(kind, 0)
                 yield f"file descriptors left: worker {pid} has {count} of {kind}, had {had} at idle before"
+
+
+def report(lost):
+    yield f"forgotten shims     {len(lost)}, of containers that the engine lost over its own kills"

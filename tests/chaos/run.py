@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 import census
+import record
+import remains
 import teardown
 from engine import Engine
 from faults import Faults
@@ -44,6 +46,7 @@ class Run:
         self.record = Record(self.kept)
         self.database = f"{self.folder}/volume/scans.db"
         self.stays = []
+        self.lost = []
 
     def set_up(self):
         os.mkdir(self.folder, 0o711)
@@ -115,6 +118,9 @@ class Run:
         # The folder of a worker is named by the end of its id.
         own = {worker.id[-12:] for worker in self.workers.ready()}
         found = census.of_run(self.folder, self.cgroup)
+        lost = self.forgotten(found)
+        found["shim"] = [shim for shim in found.get("shim", []) if shim.argument("-id") not in lost]
+        found["fetcher"] = [one for one in found.get("fetcher", []) if not any(id in one.cgroup for id in lost)]
         rows = self.feeder.rows("SELECT name FROM containers")
         return [
             *(f"{kind} {process}" for kind in ("shim", "fetcher", "command") for process in found.get(kind, [])),
@@ -122,6 +128,17 @@ class Run:
             *(f"folder {name}" for name in os.listdir(self.program.run_dir) if name not in own),
             *(f"obligation {name}" for (name,) in rows),
         ]
+
+    def forgotten(self, found):
+        return remains.forgotten(found, self.engine.containers(), record.lines(self.kept, "faults"))
+
+    def end_engine(self):
+        """Takes note of what it has forgotten, which nobody else ends."""
+        found = census.of_run(self.folder, self.cgroup)
+        ids = self.forgotten(found)
+        inside = [str(one) for one in found.get("fetcher", []) if any(id in one.cgroup for id in ids)]
+        self.lost = [*ids, *inside]
+        self.engine.stop()
 
     def watch_descriptors(self):
         """What a worker has open at idle, before and after more work with an engine that went away in it."""
@@ -162,11 +179,11 @@ class Run:
     def wait(within, look):
         """Until there is nothing to see any more; says what is, when that takes too long."""
         until = time.monotonic() + within
-        left = ["the database, which does not answer"]
+        left = ["the database or the engine, which does not answer"]
         while left and time.monotonic() < until:
             try:
                 left = look()
-            except sqlite3.OperationalError:
+            except (sqlite3.OperationalError, OSError):
                 pass
             time.sleep(0.2)
         for thing in left:
@@ -247,11 +264,11 @@ def main():
         run.watch_descriptors()
         run.end()
         code = run.audit()
-        run.engine.stop()
+        run.end_engine()
     finally:
         for left in run.take_down():
             # With everybody told to end, nothing may be left to take down.
-            if code == 0:
+            if code == 0 and not any(lost in left for lost in run.lost):
                 print(f"violation: left after the engine's end: {left}")
                 code = 1
     if code:
