@@ -99,10 +99,11 @@ pub(crate) fn is_beyond_the_model(known: Known, effect: Effect) -> bool {
     match effect {
         Effect::Judge | Effect::DiscardDoor | Effect::Examine | Effect::Confirm => true,
         Effect::CloseDoor => known != Known::Ran,
-        Effect::TakeOver | Effect::Settle => known == Known::Orphaned(Remedy::GiveBack),
+        Effect::TakeOver => matches!(known, Known::Orphaned(Remedy::GiveBack | Remedy::End)),
+        Effect::Settle => known == Known::Orphaned(Remedy::GiveBack),
         Effect::Kill => matches!(known, Known::Ended(End::Cancelled | End::Aborted)),
         Effect::Remove => matches!(known, Known::Ended(End::Accepted | End::Aborted)),
-        _ => known == Known::Orphaned(Remedy::End),
+        _ => false,
     }
 }
 
