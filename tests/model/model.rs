@@ -187,6 +187,7 @@ impl Supervisors {
             container_id: None,
             cancel_requested: false,
             method: Method::Queue,
+            delivery: None,
             failure: None,
             created: Timestamp::default(),
             updated: Timestamp::default(),

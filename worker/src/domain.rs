@@ -2,6 +2,7 @@
 //! the scan document. Everything in here is a value or a pure function; nothing waits, reads a clock, knows
 //! SQL or Docker. Text from outside becomes one of these types in exactly one fallible constructor.
 
+pub mod delivery;
 pub mod document;
 pub mod failure;
 pub mod scan;

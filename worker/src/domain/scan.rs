@@ -7,6 +7,7 @@ use safeurl_protocol::Header;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::delivery::Delivery;
 use super::failure::Failure;
 use super::state::State;
 use super::timestamp::Timestamp;
@@ -200,6 +201,9 @@ pub struct Job {
     pub cancel_requested: bool,
     /// Where it came from.
     pub method: Method,
+    /// The entry of an outer queue that its last attempt serves or served; `None` for an attempt of the embedded queue,
+    /// and once the delivery was given back.
+    pub delivery: Option<Delivery>,
     /// Why it ended without a result, or why it is tried again.
     pub failure: Option<Failure>,
     /// When it came.
@@ -298,6 +302,7 @@ pub(crate) fn sample(url: &str) -> Job {
         container_id: None,
         cancel_requested: false,
         method: Method::Cli,
+        delivery: None,
         failure: None,
         created: Timestamp::default(),
         updated: Timestamp::default(),

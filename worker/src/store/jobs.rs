@@ -5,6 +5,7 @@ use libsql::params;
 use super::claim::readable_id;
 use super::{Result, Store, StoreError};
 use crate::db::{Columns, DbError, Unit};
+use crate::domain::delivery::Delivery;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Method, ScanId, WorkerId};
 use crate::domain::state::State;
@@ -21,13 +22,14 @@ macro_rules! job_columns {
          scan_jobs.failure_class, scan_jobs.failure_stage, CAST(scan_jobs.failure_message AS BLOB),
          scan_jobs.failure_retryable,
          CASE WHEN scan_jobs.created_ms > 0 THEN scan_jobs.created_ms ELSE scan_jobs.created_at * 1000 END,
-         scan_jobs.updated_at, scan_jobs.run_at, scan_jobs.started_ms, scan_jobs.finished_ms"
+         scan_jobs.updated_at, scan_jobs.run_at, scan_jobs.started_ms, scan_jobs.finished_ms,
+         CAST(scan_jobs.delivery_id AS BLOB), scan_jobs.delivery_token, scan_jobs.delivery_atm"
     };
 }
 pub(super) use job_columns;
 
 /// How many columns [`job_columns`] has; what a statement selects besides comes behind them.
-pub(super) const JOB_COLUMNS: i32 = 25;
+pub(super) const JOB_COLUMNS: i32 = 28;
 
 /// Which jobs to list; the newest come first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +143,7 @@ pub(super) fn read_job(row: &Columns<'_>) -> Result<Job> {
         container_id: row.opt_text(13)?,
         cancel_requested: row.flag(14)?,
         method: Method::parse(&row.text(15)?),
+        delivery: read_delivery(row)?,
         failure: read_failure(row, 16)?,
         created: Timestamp::from_millis(row.int(20)?),
         updated: Timestamp::from_seconds(row.int(21)?),
@@ -148,6 +151,14 @@ pub(super) fn read_job(row: &Columns<'_>) -> Result<Job> {
         started: row.opt_int(23)?.map(Timestamp::from_millis),
         finished: row.opt_int(24)?.map(Timestamp::from_millis),
     })
+}
+
+/// An entry without a count was served by nobody of this program.
+fn read_delivery(row: &Columns<'_>) -> std::result::Result<Option<Delivery>, DbError> {
+    let (id, token, atm) = (row.opt_text(25)?, row.opt_text(26)?, row.opt_int(27)?);
+    let (Some(id), Some(atm)) = (id, atm) else { return Ok(None) };
+    let atm = u32::try_from(atm.max(0)).unwrap_or(u32::MAX);
+    Ok(Some(Delivery { id, token: token.unwrap_or_default(), atm }))
 }
 
 /// Reads class, stage, message and whether it is retryable, in four columns from this one on.
