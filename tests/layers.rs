@@ -13,9 +13,10 @@ const OURS: &[(&str, &[&str])] = &[
     ("config", &["safeurl_protocol", "safeurl_egress"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
-    ("db", &["domain"]),
+    ("tls", &[]),
+    ("db", &["domain", "tls"]),
     ("store", &["domain", "db"]),
-    ("queue", &["domain", "store"]),
+    ("queue", &["domain", "store", "tls"]),
     ("gateway", &["domain", "safeurl_protocol", "safeurl_egress"]),
     ("sandbox", &["domain", "safeurl_protocol"]),
     ("analysis", &["domain", "safeurl_protocol"]),
@@ -65,16 +66,20 @@ const FOREIGN: &[(&str, Home)] = &[
     ("rustix", Home::NotPure),
     ("rand", Home::NotPure),
     ("uuid", Home::Only(&["domain", "db", "store", "queue", "gateway", "sandbox", "supervisor"])),
-    ("url", Home::Only(&["domain", "analysis", "gateway"])),
+    ("url", Home::Only(&["domain", "analysis", "gateway", "db"])),
     ("time", Home::Only(&["domain"])),
     ("libsql", Home::Only(&["db", "store"])),
     ("redis", Home::Only(&["queue"])),
     ("bollard", Home::Only(&["sandbox"])),
     ("tar", Home::Only(&["sandbox"])),
     ("hickory_resolver", Home::Only(&["gateway"])),
-    ("hyper", Home::Only(&["health"])),
-    ("hyper_util", Home::Only(&["health"])),
-    ("http_body_util", Home::Only(&["health"])),
+    ("hyper", Home::Only(&["db", "health"])),
+    ("hyper_rustls", Home::Only(&["db"])),
+    ("hyper_util", Home::Only(&["db", "health"])),
+    ("http_body_util", Home::Only(&["db", "health"])),
+    ("rustls", Home::Only(&["db", "tls"])),
+    ("rustls_native_certs", Home::Only(&["tls"])),
+    ("webpki_roots", Home::Only(&["tls"])),
     ("prometheus_client", Home::Only(&["metrics"])),
     ("regex", Home::Only(&["analysis"])),
     ("psl", Home::Only(&["domain", "analysis"])),
@@ -85,7 +90,7 @@ const FOREIGN: &[(&str, Home)] = &[
     ("strsim", Home::Only(&["config"])),
     ("humantime", Home::Only(&["config"])),
     ("tracing_subscriber", Home::Only(&["telemetry"])),
-    ("base64", Home::Only(&[])),
+    ("base64", Home::Only(&["db"])),
     ("clap", Home::Only(&[])),
     ("clap_complete", Home::Only(&[])),
     ("clap_mangen", Home::Only(&[])),
@@ -221,7 +226,7 @@ fn uses() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
         let below = file.strip_prefix(&base).expect("it was found there").with_extension("");
         let names: Vec<_> = below.iter().map(|name| name.to_string_lossy().into_owned()).collect();
         // Tests may build what they test from anything.
-        if names.iter().any(|name| name == "tests" || name == "testing") {
+        if names.iter().any(|name| name == "testing" || name.ends_with("tests")) {
             continue;
         }
         let text = fs::read_to_string(&file).expect("sources are text");

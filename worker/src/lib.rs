@@ -20,3 +20,4 @@ pub mod shutdown;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tls;
