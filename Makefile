@@ -45,6 +45,7 @@ demo: engine build ## Scan a small site on loopback that shows each way a scan c
 
 test: engine systemd stage ## Run all tests against a real engine and a real database
 	@$(SUPPORT)/ensure-tools.sh nextest
+	@$(SUPPORT)/ensure-sqld.sh
 	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher
 	cargo test --locked --workspace --doc --quiet
 	@$(SUPPORT)/ensure-programs.sh python3

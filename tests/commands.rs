@@ -48,7 +48,7 @@ fn a_database_is_missing_then_migrated_then_left_alone() {
 fn a_database_that_cannot_be_used_is_told_with_the_code_for_whose_fault_it_is() {
     let place = Place::new("commands-unusable");
     for (url, code, expected) in [
-        ("libsql://db.example", 2, "this build opens local database files only"),
+        ("wss://db.example", 2, "is a web socket, which is not spoken"),
         ("mysql://db.example", 2, "has the unknown scheme mysql://"),
         ("file:./no/such/folder/x.db", 1, "cannot be opened"),
         ("file:.", 1, "cannot be opened"),

@@ -68,10 +68,10 @@ const FILES: &[Case] = &[
     (&["jobs", "list", "--database", "newer.db"], 1, "schema 99", "use a newer safeurl"),
     (&["db", "migrate", "--database", "newer.db"], 1, "schema 99", "use a newer safeurl"),
     (
-        &["submit", "--database", "libsql://db.example", "a.example"],
+        &["submit", "--database", "wss://db.example", "a.example"],
         2,
-        "local database files only",
-        "file:./local.db",
+        "is a web socket",
+        "`safeurl config show`",
     ),
     (
         &["submit", "--database", "mysql://db.example", "a.example"],

@@ -11,6 +11,8 @@ mod claim;
 mod containers;
 mod documents;
 mod error;
+#[cfg(test)]
+mod file_tests;
 mod gauges;
 mod jobs;
 mod leases;
@@ -19,6 +21,8 @@ mod recovery;
 mod requests;
 mod results;
 mod schema;
+#[cfg(test)]
+mod server_tests;
 mod settle;
 mod stats;
 mod submit;
@@ -26,6 +30,11 @@ mod submit;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+/// The same tests again, on a server.
+#[cfg(test)]
+#[path = "store/tests.rs"]
+#[expect(clippy::duplicate_mod, reason = "each kind of database has them")]
+mod tests_on_sqld;
 mod transitions;
 mod workers;
 
@@ -75,7 +84,8 @@ impl Store {
     /// Opens a database without looking at what is in it; [`Store::prepare`] does that.
     ///
     /// # Errors
-    /// A remote address, a missing or unreadable file, a missing folder, something that is not a database.
+    /// A missing or unreadable file, a missing folder, something that is not a database; a server that does not answer
+    /// or does not let this program in.
     pub async fn open(config: &DbConfig, mode: OpenMode) -> Result<Self> {
         Ok(Self {
             db: Db::open(config, mode).await?,
@@ -85,10 +95,16 @@ impl Store {
         })
     }
 
-    /// The database's file.
+    /// The database's file; `None` for one on a server.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> Option<&Path> {
         self.db.path()
+    }
+
+    /// The database's file, or its server's address without anything secret.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.db.place()
     }
 
     /// The database's clock.

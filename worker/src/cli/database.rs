@@ -13,7 +13,7 @@ pub(super) async fn open(settings: &Settings, mode: OpenMode) -> anyhow::Result<
     Store::open(&assemble::database(settings), mode).await.or_else(explain)
 }
 
-/// Opens it for work: an empty one or an older one of ours is migrated.
+/// Opens it for work: a file that is empty or an older one of ours is migrated.
 ///
 /// # Errors
 /// As [`open`]; and a database that is an existing installation's or of a newer program.
@@ -25,7 +25,7 @@ pub(super) async fn open_ready(settings: &Settings, mode: OpenMode) -> anyhow::R
 
 fn explain<T>(error: StoreError) -> anyhow::Result<T> {
     match error {
-        StoreError::Db(DbError::Remote { .. } | DbError::Location { .. }) => Err(error).usage(),
+        StoreError::Db(DbError::Location { .. }) => Err(error).usage(),
         other => Err(other.into()),
     }
 }

@@ -1,7 +1,6 @@
 //! `safeurl db`: the database's schema.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 
@@ -24,10 +23,11 @@ pub enum Command {
     /// Bring the schema up to this program's, and say from where to where
     ///
     /// Takes a fresh file, one of an older version, and the database of an existing installation, which stays usable
-    /// by the program it belongs to.
+    /// by the program it belongs to. A database on a server is migrated by this command alone.
     #[command(after_help = "Examples:
   safeurl db migrate
-  safeurl db migrate --database file:/var/lib/safeurl/jobs.db")]
+  safeurl db migrate --database file:/var/lib/safeurl/jobs.db
+  safeurl db migrate --database libsql://jobs-example.turso.io")]
     Migrate(Migrate),
     /// Print the schema's version and the number of jobs by state
     #[command(after_help = "Examples:
@@ -57,7 +57,7 @@ pub struct Status {
 /// What `db status --json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
-    path: &'a Path,
+    path: &'a str,
     schema: Option<u32>,
     known: u32,
     kind: &'static str,
@@ -79,7 +79,7 @@ async fn migrate(args: Migrate) -> anyhow::Result<Exit> {
     let (settings, _) = args.settings.load()?;
     let store = database::open(&settings, OpenMode::Create).await?;
     let Migrated { from, to } = store.migrate().await?;
-    let path = store.path().display().to_string();
+    let path = store.place();
     let told =
         if from == to { format!("is at schema {to} already") } else { format!("schema {from} -> {to}") };
     Output::stdout().line(&format!("{}: {told}", plain(&path)))?;
@@ -95,10 +95,10 @@ async fn status(args: Status) -> anyhow::Result<Exit> {
         Schema::Ours { version } => ("ours", Some(version)),
         Schema::Newer { version } => ("newer", Some(version)),
     };
-    let ours = kind == "ours";
+    let (ours, path) = (kind == "ours", store.place());
     let counted = if ours { store.counts().await? } else { Vec::new() };
     let report = Report {
-        path: store.path(),
+        path: &path,
         schema,
         known: Store::SCHEMA,
         kind,
@@ -109,7 +109,6 @@ async fn status(args: Status) -> anyhow::Result<Exit> {
         output.json(&report)?;
         return Ok(Exit::Done);
     }
-    let path = report.path.display().to_string();
     let known = report.known;
     let told = match (kind, schema) {
         ("empty", _) => format!("empty; `safeurl db migrate` makes schema {known}"),
@@ -124,7 +123,7 @@ async fn status(args: Status) -> anyhow::Result<Exit> {
         }
         (_, version) => format!("schema {}", version.unwrap_or(known)),
     };
-    output.line(&format!("{}: {told}", plain(&path)))?;
+    output.line(&format!("{}: {told}", plain(report.path)))?;
     for (state, count) in &report.jobs {
         output.line(&format!("{state:<10} {count:>8}"))?;
     }

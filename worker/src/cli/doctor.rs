@@ -175,12 +175,21 @@ async fn fetcher(settings: &Settings, engine: &Engine) -> Check {
 /// Opens nothing that is not there: a doctor leaves no file behind.
 async fn rows(settings: &Settings) -> Check {
     let tried = format!("open {}", settings.database.url);
+    let mut is_remote = false;
     let schema = match Store::open(&assemble::database(settings), OpenMode::Existing).await {
-        Ok(store) => store.schema().await,
+        Ok(store) => {
+            is_remote = store.path().is_none();
+            store.schema().await
+        }
         Err(error) => Err(error),
     };
     let migrate = "run `safeurl db migrate`";
     match schema {
+        Ok(Schema::Empty) if is_remote => Check::failed("database", tried, "empty, on a server", migrate),
+        Ok(Schema::Ours { version }) if is_remote && version < Store::SCHEMA => {
+            let saw = format!("schema {version}, this program needs {}", Store::SCHEMA);
+            Check::failed("database", tried, saw, migrate)
+        }
         Ok(Schema::Ours { version }) => Check::passed("database", tried, format!("schema {version}")),
         Ok(Schema::Empty) => Check::passed("database", tried, "empty; the first use makes its tables"),
         Ok(Schema::Foreign) => {

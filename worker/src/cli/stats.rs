@@ -15,7 +15,7 @@ use super::settings::StoreArgs;
 use super::terminal::LookArgs;
 use super::workers::is_alive;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{OpenMode, Percentiles, Stats, WorkerView};
+use crate::store::{OpenMode, Percentiles, Stats, Store, WorkerView};
 
 /// Print what goes on: jobs by state and verdict, failures, durations, the queue, workers
 ///
@@ -129,8 +129,16 @@ struct WorkerLine {
 
 #[derive(Serialize)]
 struct DatabasePart {
+    /// Its file, or its server's address.
     path: String,
-    bytes: u64,
+    /// None for one on a server, which does not say.
+    bytes: Option<u64>,
+}
+
+impl DatabasePart {
+    fn of(store: &Store) -> Self {
+        Self { path: store.place(), bytes: store.path().map(size) }
+    }
 }
 
 /// Runs it.
@@ -142,7 +150,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let store = database::open_ready(&settings, OpenMode::Existing).await?;
     let since = args.since.at(store.now().await?);
     let stats = store.stats(since).await?;
-    let report = Report::of(stats, since, store.workers().await?, store.path());
+    let report = Report::of(stats, since, store.workers().await?, DatabasePart::of(&store));
     let mut output = Output::stdout();
     if args.json {
         output.json(&report)?;
@@ -153,7 +161,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 impl Report {
-    fn of(stats: Stats, since: Timestamp, workers: Vec<WorkerView>, path: &Path) -> Self {
+    fn of(stats: Stats, since: Timestamp, workers: Vec<WorkerView>, database: DatabasePart) -> Self {
         let now = stats.now;
         let counted = |name: &str, jobs| Counted { name: name.to_owned(), jobs };
         Self {
@@ -190,7 +198,7 @@ impl Report {
                 users: stats.queue.users.into_iter().map(|(user, jobs)| UserLine { user, jobs }).collect(),
             },
             workers: workers.into_iter().map(|worker| WorkerLine::of(worker, now)).collect(),
-            database: DatabasePart { path: path.display().to_string(), bytes: size(path) },
+            database,
         }
     }
 }
@@ -271,7 +279,8 @@ mod tests {
             },
         };
         let workers = vec![worker("w-1", 900), worker("w-2", 3_600_000)];
-        Report::of(stats, ago(86_400_000), workers, Path::new("/no/such.db"))
+        let database = DatabasePart { path: "/no/such.db".to_owned(), bytes: Some(0) };
+        Report::of(stats, ago(86_400_000), workers, database)
     }
 
     #[test]

@@ -238,6 +238,13 @@ impl Settings {
             ),
             QueueKind::Embedded => {}
         }
+        if self.database.auth_token.is_some() && is_plain(self.database.url.expose()) {
+            notices.push(
+                "database.auth_token goes to another host unencrypted, because database.url asks for http: whoever is \
+                 on the way reads it, and everything else"
+                    .to_owned(),
+            );
+        }
         if self.sandbox.network == NetworkMode::Bridge {
             notices.push(
                 "sandbox.network is \"bridge\": a fetcher that was taken over reaches everything the container \
@@ -260,4 +267,19 @@ impl Settings {
         }
         notices
     }
+}
+
+/// Whether a database is spoken to without TLS on another host than this one.
+fn is_plain(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let plain = scheme.eq_ignore_ascii_case("http")
+        || scheme.eq_ignore_ascii_case("libsql")
+            && rest
+                .split_once('?')
+                .is_some_and(|(_, options)| options.split('&').any(|option| option == "tls=0"));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let name = host.strip_prefix('[').and_then(|name| name.split_once(']')).map(|(name, _)| name);
+    let name = name.unwrap_or_else(|| host.split(':').next().unwrap_or_default());
+    let here = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    plain && !here
 }

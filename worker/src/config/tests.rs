@@ -44,6 +44,31 @@ fn refusal(sources: &Sources) -> String {
 }
 
 #[test]
+fn a_token_that_everybody_on_the_way_can_read_is_told() {
+    let told = |url: &str| {
+        let text = format!("[database]\nurl = \"{url}\"\nauth_token = \"hunter2\"");
+        let notices = load(&file(&text)).0.notices();
+        assert!(notices.iter().all(|notice| !notice.contains("hunter2")), "{notices:?}");
+        notices.iter().any(|notice| notice.contains("unencrypted"))
+    };
+    for url in
+        ["http://db.example", "http://10.0.0.1:8080/x", "libsql://db.example?tls=0", "http://[fd00::1]:1"]
+    {
+        assert!(told(url), "{url}");
+    }
+    for url in [
+        "https://db.example",
+        "libsql://db.example",
+        "http://127.0.0.1:8080",
+        "http://localhost",
+        "http://[::1]:8080",
+        "file:./local.db",
+    ] {
+        assert!(!told(url), "{url}");
+    }
+}
+
+#[test]
 fn the_defaults_are_whole_and_valid() {
     let layer = defaults().expect("the embedded file is read");
     let there: BTreeSet<_> = layer.keys().copied().collect();
@@ -320,6 +345,11 @@ fn wrong_values_say_what_is_wrong_where_and_what_is_accepted() {
             r#"database.url: "mysql://u:***@h" has the unknown scheme mysql://"#,
         ),
         ("database", r#"url = ":memory:""#, r#"database.url: ":memory:" would be gone with the process"#),
+        (
+            "database",
+            r#"url = "wss://u:hunter2@h""#,
+            r#"database.url: "wss://u:***@h" is a web socket, which is not spoken"#,
+        ),
         ("database", "auth_token = \"hunter2\\n\"", "database.auth_token: has control characters"),
     ] {
         let text = refusal(&file(&format!("[{section}]\n{line}")));

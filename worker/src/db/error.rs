@@ -6,12 +6,6 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DbError {
-    /// Another build is needed.
-    #[error("cannot open {url}: this build opens local database files only, such as file:./local.db")]
-    Remote {
-        /// Scheme and host of what was asked for.
-        url: String,
-    },
     /// The setting is wrong.
     #[error("cannot read {url:?} as the place of a database: {reason}")]
     Location {
@@ -46,13 +40,14 @@ pub enum DbError {
         /// What libSQL says.
         source: libsql::Error,
     },
-    /// The disk is full, or reading or writing it failed. A retry may succeed once that is over.
+    /// The disk is full, reading or writing it failed, or the server does not answer; nothing was written. A retry may
+    /// succeed once that is over.
     #[error("the database is not available")]
     Unavailable {
         /// What libSQL says.
         source: libsql::Error,
     },
-    /// The disk failed at the end of a transaction: it is there as a whole or not at all, but which is not known. A
+    /// The disk or the connection failed at the end of a transaction: it is there as a whole or not at all, but which is not known. A
     /// retry may succeed, and has to look whether the first try did.
     #[error("the database did not say whether it took the write")]
     Unanswered {
@@ -65,6 +60,32 @@ pub enum DbError {
     Moved {
         /// Where it was.
         path: PathBuf,
+    },
+    /// The server does not let this program in.
+    #[error("{url} refuses the token (HTTP status {status}): {said}")]
+    Denied {
+        /// Which server.
+        url: String,
+        /// 401 or 403.
+        status: u16,
+        /// What it says.
+        said: String,
+    },
+    /// The server has no such database.
+    #[error("there is no database at {url}: {said}")]
+    Absent {
+        /// Where it was looked for.
+        url: String,
+        /// What the server says.
+        said: String,
+    },
+    /// The server is not the one that it should be, or speaks no TLS that this program speaks.
+    #[error("the server at {url} cannot be trusted")]
+    Untrusted {
+        /// Which server.
+        url: String,
+        /// What TLS says.
+        source: rustls::Error,
     },
     /// Not a database, or a damaged one.
     #[error("the file is not a database or is damaged")]

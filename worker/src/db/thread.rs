@@ -4,7 +4,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use libsql::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -20,14 +19,14 @@ pub(super) struct ConnectionThreads {
 
 impl ConnectionThreads {
     /// Starts one thread per connection.
-    pub(super) fn start(name: &str, connections: Vec<Connection>) -> Result<Self, DbError> {
+    pub(super) fn start(name: &str, units: Vec<Unit>) -> Result<Self, DbError> {
         let (queue, work) = mpsc::channel::<Work>();
         let work = Arc::new(Mutex::new(work));
-        for connection in connections {
+        for unit in units {
             let work = Arc::clone(&work);
             std::thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || serve(&Unit::on(connection), &work))
+                .spawn(move || serve(&unit, &work))
                 .map_err(|_| DbError::Ended)?;
         }
         Ok(Self { queue })
@@ -43,8 +42,14 @@ impl ConnectionThreads {
         let (answer, answered) = oneshot::channel();
         let runtime = Handle::current();
         let job: Work = Box::new(move |unit| {
-            // A caller that no longer waits does not hear the answer; the work is done all the same.
-            let _ = answer.send(runtime.block_on(work(unit)));
+            // A panic fails the unit that caused it: its caller sees the answer's channel closed.
+            let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(unit))));
+            // However it ended, the connection is usable for the next.
+            runtime.block_on(unit.abandon());
+            if let Ok(done) = done {
+                // A caller that no longer waits does not hear the answer; the work is done all the same.
+                let _ = answer.send(done);
+            }
         });
         self.queue.send(job).map_err(|_| DbError::Ended)?;
         answered.await.map_err(|_| DbError::Ended)?
@@ -55,9 +60,7 @@ fn serve(unit: &Unit, queue: &Mutex<mpsc::Receiver<Work>>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
-        // A panic fails the unit that caused it: its caller sees the answer's channel closed.
+        // Waiting panics once the caller's runtime is shut down; the thread has other callers.
         let _ = catch_unwind(AssertUnwindSafe(|| work(unit)));
-        // However it ended, the connection is usable for the next.
-        unit.abandon();
     }
 }

@@ -1,38 +1,115 @@
 //! One unit of work on one connection: statements, a transaction, and rows read into values.
 
 #[cfg(test)]
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use libsql::params::IntoParams;
-use libsql::{Connection, Row, Value};
+use libsql::params::{IntoParams, Params};
+use libsql::{Connection, Value};
 
-use super::DbError;
+use super::hrana::{Statement, Stream};
+use super::{DbError, Patience};
 
 /// A connection while a unit of work has it.
 pub(crate) struct Unit {
-    connection: Connection,
+    link: Link,
     /// How many of the next commits are not heard of by who asked for them.
     #[cfg(test)]
-    pub(crate) deaf: std::sync::atomic::AtomicU32,
+    pub(crate) deaf: Arc<AtomicU32>,
+}
+
+/// What leads to the database.
+pub(super) enum Link {
+    File(Connection),
+    Server(Box<Stream>),
+}
+
+/// A query with its values, to be asked together with others.
+pub(crate) struct Ask(Statement);
+
+impl Ask {
+    pub(crate) fn new(sql: &str, params: impl IntoParams) -> Result<Self, DbError> {
+        Ok(Self(statement(sql, params)?))
+    }
+}
+
+/// The rows that a query found.
+#[derive(Default)]
+pub(crate) struct Found(Vec<Vec<Value>>);
+
+impl Found {
+    /// Reads all of them.
+    pub(crate) fn read<T, E: From<DbError>>(
+        &self,
+        mut read: impl FnMut(&Columns<'_>) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        self.0.iter().map(|row| read(&Columns(row))).collect()
+    }
+
+    /// Reads the first, if there is one.
+    pub(crate) fn first<T, E: From<DbError>>(
+        &self,
+        mut read: impl FnMut(&Columns<'_>) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        self.0.first().map(|row| read(&Columns(row))).transpose()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Unit {
-    pub(super) const fn on(connection: Connection) -> Self {
-        Self {
-            connection,
-            #[cfg(test)]
-            deaf: std::sync::atomic::AtomicU32::new(0),
+    #[cfg(not(test))]
+    pub(super) const fn on(link: Link) -> Self {
+        Self { link }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn on(link: Link, deaf: Arc<AtomicU32>) -> Self {
+        Self { link, deaf }
+    }
+
+    /// How long the unit waits for a server.
+    pub(super) fn is_patient(&self, patience: Patience) {
+        if let Link::Server(stream) = &self.link {
+            stream.is_patient(patience);
         }
     }
 
     /// Runs one statement and says how many rows it changed.
     pub(crate) async fn execute(&self, sql: &str, params: impl IntoParams) -> Result<u64, DbError> {
-        Ok(self.connection.execute(sql, params).await?)
+        match &self.link {
+            Link::File(connection) => Ok(connection.execute(sql, params).await?),
+            Link::Server(stream) => {
+                let done = stream.run(vec![statement(sql, params)?]).await?;
+                Ok(done.first().map_or(0, |done| done.changed))
+            }
+        }
+    }
+
+    /// Runs a statement that nobody needs an answer of before the transaction ends. A server gets it with the next
+    /// one or with the COMMIT, and what is wrong with it is told by that.
+    pub(crate) async fn execute_later(&self, sql: &str, params: impl IntoParams) -> Result<(), DbError> {
+        match &self.link {
+            Link::File(connection) => connection.execute(sql, params).await.map(|_| ())?,
+            Link::Server(stream) => stream.leave(statement(sql, params)?),
+        }
+        Ok(())
     }
 
     /// Runs the statements of a script that carries no values.
     pub(crate) async fn script(&self, sql: &str) -> Result<(), DbError> {
-        self.connection.execute_batch(sql).await?;
+        match &self.link {
+            Link::File(connection) => {
+                connection.execute_batch(sql).await?;
+            }
+            Link::Server(stream) => {
+                stream.leave_script(sql);
+                stream.run(Vec::new()).await?;
+            }
+        }
         Ok(())
     }
 
@@ -41,14 +118,9 @@ impl Unit {
         &self,
         sql: &str,
         params: impl IntoParams,
-        mut read: impl FnMut(&Columns<'_>) -> Result<T, E>,
+        read: impl FnMut(&Columns<'_>) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
-        let mut rows = self.connection.query(sql, params).await.map_err(DbError::from)?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next().await.map_err(DbError::from)? {
-            found.push(read(&Columns(&row))?);
-        }
-        Ok(found)
+        self.find(statement(sql, params)?).await?.read(read)
     }
 
     /// Runs one statement and reads its first row, if it has one.
@@ -58,37 +130,113 @@ impl Unit {
         params: impl IntoParams,
         read: impl FnMut(&Columns<'_>) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        Ok(self.query(sql, params, read).await?.into_iter().next())
+        self.find(statement(sql, params)?).await?.first(read)
+    }
+
+    /// Runs statements of which none hangs on what another finds: on a server, one round trip.
+    pub(crate) async fn together<const N: usize>(&self, asks: [Ask; N]) -> Result<[Found; N], DbError> {
+        let mut found = Vec::with_capacity(N);
+        match &self.link {
+            Link::File(_) => {
+                for Ask(statement) in asks {
+                    found.push(self.find(statement).await?);
+                }
+            }
+            Link::Server(stream) => {
+                let asks = asks.into_iter().map(|Ask(statement)| statement).collect();
+                found.extend(stream.run(asks).await?.into_iter().map(|done| Found(done.rows)));
+            }
+        }
+        found.try_into().map_err(|_| DbError::Ended)
+    }
+
+    async fn find(&self, statement: Statement) -> Result<Found, DbError> {
+        match &self.link {
+            Link::File(connection) => {
+                let mut rows = connection.query(&statement.sql, statement.values).await?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next().await? {
+                    let columns = 0..row.column_count();
+                    found.push(columns.map(|column| row.get_value(column)).collect::<Result<_, _>>()?);
+                }
+                Ok(Found(found))
+            }
+            Link::Server(stream) => {
+                let done = stream.run(vec![statement]).await?;
+                Ok(Found(done.into_iter().next().map(|done| done.rows).unwrap_or_default()))
+            }
+        }
     }
 
     /// Runs the work between BEGIN IMMEDIATE and COMMIT. A COMMIT that fails leaves a doubt: what it wrote to the log
-    /// before the disk failed may be found there by the recovery after a crash.
+    /// before the disk failed may be found there by the recovery after a crash, and what a server did before the
+    /// connection broke is not known. A server that has ended the transaction before the COMMIT gets the work once
+    /// more, from its beginning.
     pub(super) async fn transaction<T, E, W>(&self, work: W) -> Result<T, E>
     where
         E: From<DbError>,
-        W: AsyncFnOnce(&Self) -> Result<T, E>,
+        W: AsyncFnOnce(&Self) -> Result<T, E> + Clone,
     {
+        match &self.link {
+            Link::File(connection) => self.local(connection, work).await,
+            Link::Server(stream) => {
+                let again = work.clone();
+                match self.remote(stream, work).await {
+                    Err(_) if stream.is_lost() => self.remote(stream, again).await,
+                    done => done,
+                }
+            }
+        }
+    }
+
+    async fn local<T, E: From<DbError>>(
+        &self,
+        connection: &Connection,
+        work: impl AsyncFnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.execute("BEGIN IMMEDIATE", ()).await?;
         let done = work(self).await;
         let ended = match done {
-            Ok(value) => self.commit().await.map(|()| value).map_err(E::from),
+            Ok(value) => self.commit(connection).await.map(|()| value).map_err(E::from),
             Err(error) => Err(error),
         };
-        if ended.is_err() && !self.connection.is_autocommit() {
+        if ended.is_err() && !connection.is_autocommit() {
             self.execute("ROLLBACK", ()).await?;
         }
         ended
     }
 
-    async fn commit(&self) -> Result<(), DbError> {
-        let ended = self.connection.execute("COMMIT", ()).await.map(|_| ());
+    async fn commit(&self, connection: &Connection) -> Result<(), DbError> {
+        let ended = connection.execute("COMMIT", ()).await.map(|_| ());
         #[cfg(test)]
         let ended = ended.and_then(|()| self.lose_the_answer());
         match ended {
             // Still open: SQLite refused to end it, and it is undone.
-            Err(source) if !self.connection.is_autocommit() => Err(source.into()),
+            Err(source) if !connection.is_autocommit() => Err(source.into()),
             ended => ended.map_err(|source| DbError::Unanswered { source }),
         }
+    }
+
+    async fn remote<T, E: From<DbError>>(
+        &self,
+        stream: &Stream,
+        work: impl AsyncFnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        stream.begin();
+        let ended = match work(self).await {
+            Ok(value) => stream.commit().await.map(|()| value).map_err(E::from),
+            Err(error) => Err(error),
+        };
+        #[cfg(test)]
+        let ended = match ended {
+            Ok(value) => {
+                let heard = self.lose_the_answer().map_err(|source| DbError::Unanswered { source });
+                heard.map(|()| value).map_err(E::from)
+            }
+            other => other,
+        };
+        stream.close().await;
+        ended
     }
 
     #[cfg(test)]
@@ -102,17 +250,35 @@ impl Unit {
 
     /// Ends a transaction that a unit left open by a panic, or because its ROLLBACK failed too: the next one could not
     /// begin, or would see for ever what was there when this one began.
-    pub(super) fn abandon(&self) {
-        use futures_util::FutureExt;
-        if !self.connection.is_autocommit() {
-            // Local calls do not wait. Failing leaves the transaction open, and the end of the next unit tries again.
-            let _ = self.connection.execute("ROLLBACK", ()).now_or_never();
+    pub(super) async fn abandon(&self) {
+        match &self.link {
+            Link::File(connection) if !connection.is_autocommit() => {
+                // Failing leaves the transaction open, and the end of the next unit tries again.
+                let _ = connection.execute("ROLLBACK", ()).await;
+            }
+            Link::File(_) => {}
+            Link::Server(stream) => {
+                stream.close().await;
+                stream.is_patient(Patience::Short);
+            }
         }
     }
 }
 
+fn statement(sql: &str, params: impl IntoParams) -> Result<Statement, DbError> {
+    let values = match params.into_params()? {
+        Params::None => Vec::new(),
+        Params::Positional(values) => values,
+        Params::Named(_) => {
+            let source = libsql::Error::Misuse("values are bound by their place".to_owned());
+            return Err(DbError::Statement { source });
+        }
+    };
+    Ok(Statement { sql: sql.to_owned(), values })
+}
+
 /// The columns of one row. Reading never panics: rows may be another program's.
-pub(crate) struct Columns<'a>(&'a Row);
+pub(crate) struct Columns<'a>(&'a [Value]);
 
 impl Columns<'_> {
     /// Text, or a blob read as text: statements cast columns that other programs write to BLOB, because libSQL
@@ -123,13 +289,10 @@ impl Columns<'_> {
 
     /// The same, or nothing.
     pub(crate) fn opt_text(&self, column: i32) -> Result<Option<String>, DbError> {
-        Ok(match self.0.get_value(column)? {
+        Ok(match self.value(column)? {
             Value::Null => None,
-            Value::Text(text) => Some(text),
-            Value::Blob(bytes) => Some(
-                String::from_utf8(bytes)
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-            ),
+            Value::Text(text) => Some(text.clone()),
+            Value::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
             Value::Integer(number) => Some(number.to_string()),
             Value::Real(number) => Some(number.to_string()),
         })
@@ -142,7 +305,7 @@ impl Columns<'_> {
 
     /// A number, or nothing. A time with a fraction loses just the fraction.
     pub(crate) fn opt_int(&self, column: i32) -> Result<Option<i64>, DbError> {
-        match self.0.get_value(column)? {
+        match *self.value(column)? {
             Value::Null => Ok(None),
             Value::Integer(number) => Ok(Some(number)),
             Value::Real(number) => Ok(Some(number as i64)),
@@ -159,11 +322,17 @@ impl Columns<'_> {
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> i32 {
-        self.0.column_count()
+        i32::try_from(self.0.len()).expect("few columns")
     }
 
     /// Zero is false.
     pub(crate) fn flag(&self, column: i32) -> Result<bool, DbError> {
         Ok(self.int(column)? != 0)
+    }
+
+    fn value(&self, column: i32) -> Result<&Value, DbError> {
+        let place = usize::try_from(column).ok();
+        let value = place.and_then(|place| self.0.get(place));
+        value.ok_or(DbError::Column { column, found: "nothing: the row is shorter" })
     }
 }

@@ -1,5 +1,6 @@
 //! The queue that is the database itself. Rows of this process announce themselves, rows of other processes on
-//! the same file by the file's change, delayed rows by their time; a slow look is the net below.
+//! the same file by the file's change, delayed rows by their time; a slow look is the net below, and all there is for
+//! the rows of others on a server.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ pub struct EmbeddedQueue {
     store: Store,
     worker: WorkerId,
     reserved_only: bool,
-    watch: FileWatch,
+    /// A database on a server tells nobody of its writes: it is looked at by time.
+    watch: Option<FileWatch>,
     poll: Duration,
 }
 
@@ -31,7 +33,7 @@ impl EmbeddedQueue {
     /// A queue for one worker: of the rows reserved for it, or of those reserved for nobody.
     #[must_use]
     pub fn new(store: Store, worker: WorkerId, reserved_only: bool) -> Self {
-        let watch = FileWatch::on_database(store.path());
+        let watch = store.path().map(FileWatch::on_database);
         Self { store, worker, reserved_only, watch, poll: POLL }
     }
 
@@ -46,9 +48,9 @@ impl EmbeddedQueue {
         loop {
             // News from here on is not lost: both are armed before the look.
             ours.mark_unchanged();
-            let theirs = self.watch.arm();
-            let next = self.store.promote_due().await?;
-            if self.store.has_due(self.reserved_only.then_some(&self.worker)).await? {
+            let theirs = armed(self.watch.as_ref());
+            let (due, next) = self.store.due(self.reserved_only.then_some(&self.worker)).await?;
+            if due {
                 return Ok(());
             }
             let wait = [next, again].into_iter().flatten().fold(self.poll, Duration::min);
@@ -79,95 +81,22 @@ impl EmbeddedQueue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::state::{Event, State, step};
-    use crate::store::testing::{Folder, fresh, new_job};
-    use crate::store::{NewJob, Rows, Settled};
-
-    /// Without the net, so that what a test waits for is what it says.
-    fn queue(store: &Store, reserved_only: bool) -> EmbeddedQueue {
-        let queue = EmbeddedQueue::new(store.clone(), WorkerId::fresh(), reserved_only);
-        EmbeddedQueue { poll: Duration::from_secs(3600), ..queue }
-    }
-
-    async fn due(queue: &EmbeddedQueue) {
-        let due = tokio::time::timeout(Duration::from_secs(60), queue.due()).await;
-        due.expect("news of a row").expect("an answer");
-    }
-
-    #[tokio::test]
-    async fn a_row_that_is_there_is_due_at_once_and_claimed() {
-        let (_folder, store) = fresh().await;
-        let id = store.one("https://example.com/").await;
-        let queue = queue(&store, false);
-        due(&queue).await;
-        let lease = queue.claim("box").await.expect("an answer").expect("the job");
-        assert_eq!(lease.job().id, id);
-        assert_eq!(lease.job().lease_owner.as_ref(), Some(&queue.worker));
-        assert_eq!(queue.claim("box").await.expect("an answer"), None);
-    }
-
-    #[tokio::test]
-    async fn rows_of_other_processes_on_the_file_wake_a_waiting_queue() {
-        let folder = Folder::new();
-        let (mine, theirs) = (folder.open().await, folder.open().await);
-        mine.prepare().await.expect("a migrated database");
-        let queue = queue(&mine, false);
-        for _ in 0..3 {
-            let ((), id) = tokio::join!(due(&queue), theirs.one("https://example.com/"));
-            let lease = queue.claim("box").await.expect("an answer").expect("the job");
-            assert_eq!(lease.job().id, id);
+fn armed(watch: Option<&FileWatch>) -> impl Future<Output = ()> {
+    let theirs = watch.map(FileWatch::arm);
+    async move {
+        match theirs {
+            Some(theirs) => theirs.await,
+            None => std::future::pending().await,
         }
     }
-
-    #[tokio::test]
-    async fn rows_of_the_same_process_wake_a_waiting_queue_without_the_file() {
-        let (folder, store) = fresh().await;
-        let queue = EmbeddedQueue {
-            watch: FileWatch::on_database(&folder.path().join("other")),
-            ..queue(&store, false)
-        };
-        let ((), id) = tokio::join!(due(&queue), store.one("https://example.com/"));
-        let lease = queue.claim("box").await.expect("an answer").expect("the job");
-        assert_eq!(lease.job().id, id);
-        let release = step(State::Fetching, Event::Release).expect("an edge");
-        let ((), settled) = tokio::join!(due(&queue), store.settle(lease, release, Rows::default()));
-        assert_eq!(settled.expect("an answer"), Settled::Done { version: 3 });
-    }
-
-    #[tokio::test]
-    async fn rows_are_found_by_looking_when_no_news_comes() {
-        let folder = Folder::new();
-        let (mine, theirs) = (folder.open().await, folder.open().await);
-        mine.prepare().await.expect("a migrated database");
-        let deaf = FileWatch::on_database(&folder.path().join("other"));
-        let queue = EmbeddedQueue { watch: deaf, poll: Duration::from_millis(20), ..queue(&mine, false) };
-        tokio::join!(due(&queue), theirs.one("https://example.com/"));
-    }
-
-    #[tokio::test]
-    async fn a_queue_of_reserved_rows_sees_no_others() {
-        let (_folder, store) = fresh().await;
-        let queue = queue(&store, true);
-        store.one("anybody's").await;
-        let mine = NewJob { reserved_for: Some(queue.worker.clone()), ..new_job("local", "mine") };
-        store.submit(vec![mine]).await.expect("a job");
-        due(&queue).await;
-        let lease = queue.claim("box").await.expect("an answer").expect("the job");
-        assert_eq!(lease.job().url, "mine");
-        assert_eq!(queue.claim("box").await.expect("an answer"), None);
-    }
-
-    #[tokio::test]
-    async fn a_delayed_row_becomes_due_by_its_time_alone() {
-        let (_folder, store) = fresh().await;
-        let delay = Some(Duration::from_millis(30));
-        store.submit(vec![NewJob { delay, ..new_job("local", "later") }]).await.expect("a job");
-        let queue = queue(&store, false);
-        assert_eq!(queue.claim("box").await.expect("an answer"), None);
-        due(&queue).await;
-        assert!(queue.claim("box").await.expect("an answer").is_some());
-    }
 }
+
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod tests;
+/// The same tests again, on a server.
+#[cfg(test)]
+#[path = "embedded/tests.rs"]
+#[expect(clippy::duplicate_mod, reason = "each kind of database has them")]
+mod tests_on_sqld;

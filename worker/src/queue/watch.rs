@@ -82,7 +82,7 @@ mod tests {
         let folder = Folder::new();
         let (mine, theirs) = (folder.open().await, folder.open().await);
         mine.prepare().await.expect("a migrated database");
-        let watch = FileWatch::on_database(mine.path());
+        let watch = FileWatch::on_database(mine.path().expect("a file"));
         for _ in 0..3 {
             let news = watch.arm();
             theirs.one("https://example.com/").await;
@@ -95,7 +95,7 @@ mod tests {
         let folder = Folder::new();
         let store = folder.open().await;
         store.prepare().await.expect("a migrated database");
-        let watch = FileWatch::on_database(store.path());
+        let watch = FileWatch::on_database(store.path().expect("a file"));
         drop(watch.arm());
         store.one("https://example.com/").await;
         assert!(watch.arm().now_or_never().is_none());

@@ -79,8 +79,7 @@ pub(super) async fn insert(unit: &Unit, job: &Job, record: &AttemptRecord, event
         failure.is_some_and(|failure| failure.retryable),
         job.started.map(Timestamp::millis),
     ];
-    unit.execute(INSERT, values).await?;
-    Ok(())
+    Ok(unit.execute_later(INSERT, values).await?)
 }
 
 impl Store {

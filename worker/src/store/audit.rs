@@ -130,8 +130,7 @@ pub(super) async fn insert(unit: &Unit, job: &Job, rows: &[AuditRow]) -> Result<
     }
     let text =
         serde_json::to_string(rows).map_err(|_| StoreError::Unfit { what: "its audit rows are no JSON" })?;
-    unit.execute(INSERT, [job.id.as_str(), text.as_str()]).await?;
-    Ok(())
+    Ok(unit.execute_later(INSERT, [job.id.as_str(), text.as_str()]).await?)
 }
 
 pub(super) const OF_JOB: &str = "SELECT CAST(id AS BLOB), CAST(url_accessed AS BLOB), timestamp, http_status,

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libsql::{Value, params};
+use libsql::params;
 
 use super::jobs::{job_columns, read_job};
 use super::settle::twice;
 use super::transitions::{Edge, Grant, write_edge};
 use super::{Result, Rows, Store, StoreError, settle};
-use crate::db::Unit;
+use crate::db::{Ask, Found, Unit};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease, OpId, WorkerId};
 use crate::domain::state::{Event, State, step};
@@ -108,28 +108,28 @@ async fn take(
     unheard: Unheard,
 ) -> Result<Option<Handed>> {
     let before = lock(&unheard).iter().find(|claimed| claimed.op == op).cloned();
-    if let Some(claimed) = before
-        && stands(unit, &claimed).await?
-    {
+    if let Some(claimed) = before {
+        let stands = stands(unit, &claimed).await?;
+        // Either way: what was not written then is not to be given back once this try has written it.
         lock(&unheard).retain(|claimed| claimed.op != op);
-        return Ok(Some(Handed { claimed: Some(claimed), unheard }));
-    }
-    if let Some(container) = grant.container.as_deref() {
-        let values = libsql::params![container, grant.worker.as_str()];
-        if unit.first(TAKEN, values, |row| row.int(0)).await?.is_some() {
-            return Err(StoreError::ContainerTaken { container: container.to_owned() });
+        if stands {
+            return Ok(Some(Handed { claimed: Some(claimed), unheard }));
         }
     }
-    let next = if reserved {
-        first(unit, RESERVED, [grant.worker.as_str().into()]).await?
+    let container = grant.container.clone().unwrap_or_default();
+    let taken = Ask::new(TAKEN, params![container.as_str(), grant.worker.as_str()])?;
+    let [taken, next, first] = if reserved {
+        let [taken, next] = unit.together([taken, Ask::new(RESERVED, [grant.worker.as_str()])?]).await?;
+        [taken, next, Found::default()]
     } else {
         let last = lock(served).clone();
-        match first(unit, NEXT_USER, [last.into()]).await? {
-            Some(job) => Some(job),
-            None => first(unit, FIRST_USER, []).await?,
-        }
+        unit.together([taken, Ask::new(NEXT_USER, [last])?, Ask::new(FIRST_USER, ())?]).await?
     };
-    let Some(job) = next else { return Ok(None) };
+    if !taken.is_empty() {
+        return Err(StoreError::ContainerTaken { container });
+    }
+    let next = if next.is_empty() { first } else { next };
+    let Some(job) = next.first(read_job)? else { return Ok(None) };
     let claim = step(State::Queued, Event::Claim)
         .map_err(|_| StoreError::Unfit { what: "a queued job cannot be claimed" })?;
     let Edge::Held(job) = write_edge(unit, &job, &claim, Some(grant), &op).await? else { return Ok(None) };
@@ -201,8 +201,4 @@ async fn stands(unit: &Unit, claimed: &Claimed) -> Result<bool> {
 /// What a panicking holder left is whole: entries are pushed and removed at once.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn first<const N: usize>(unit: &Unit, sql: &str, values: [Value; N]) -> Result<Option<Job>> {
-    unit.first(sql, Vec::from(values), read_job).await
 }

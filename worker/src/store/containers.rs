@@ -2,6 +2,7 @@
 
 use libsql::params;
 
+use super::settle::{settled, twice};
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
 use crate::db::{Columns, DbError, now_ms};
@@ -111,14 +112,23 @@ impl Store {
              WHERE free NOT IN (SELECT uid FROM containers WHERE engine_id = ?2)
              RETURNING uid"
         );
-        self.db
-            .write(async move |unit| {
-                let Obligation { name, engine_id, worker, door } = obligation;
+        const OBLIGED: &str = "SELECT uid FROM containers WHERE name = ? AND worker = ?";
+        let oblige = |again: bool| {
+            let Obligation { name, engine_id, worker, door } = obligation.clone();
+            self.db.write(async move |unit| {
+                if again {
+                    let values = params![name.as_str(), worker.as_str()];
+                    let before = unit.first(OBLIGED, values, |row| row.count(0)).await?;
+                    if let Some(uid) = before {
+                        return Ok(uid);
+                    }
+                }
                 let values = params![name, engine_id, worker.as_str(), door];
                 let uid = unit.first(OBLIGE, values, |row| row.count(0)).await?;
                 Ok(uid.ok_or(DbError::Column { column: 0, found: "nothing where a user id belongs" })?)
             })
-            .await
+        };
+        settled(oblige(false).await, oblige(true)).await
     }
 
     /// Adds the engine's name of a container once the create was answered.
@@ -128,14 +138,18 @@ impl Store {
     /// The database's.
     pub async fn container_created(&self, name: &str, worker: &WorkerId, container_id: &str) -> Result<()> {
         const CREATED: &str = "UPDATE containers SET container_id = ? WHERE name = ? AND worker = ?";
-        let values = params![container_id, name, worker.as_str()];
-        let name = name.to_owned();
-        self.db
-            .write(async move |unit| match unit.execute(CREATED, values).await? {
-                0 => Err(StoreError::NotObliged { name }),
-                _ => Ok(()),
+        twice(|| {
+            let (name, worker) = (name.to_owned(), worker.clone());
+            let container_id = container_id.to_owned();
+            self.db.write(async move |unit| {
+                let values = params![container_id, name.as_str(), worker.as_str()];
+                match unit.execute(CREATED, values).await? {
+                    0 => Err(StoreError::NotObliged { name }),
+                    _ => Ok(()),
+                }
             })
-            .await
+        })
+        .await
     }
 
     /// Takes the obligation of a silent worker over, so that this one may remove the container: a worker that was only
@@ -145,10 +159,19 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn take_obligation(&self, name: &str, from: &WorkerId, me: &WorkerId) -> Result<bool> {
-        let values = params![me.as_str(), name, from.as_str(), millis(REAP_AFTER)];
-        self.db
-            .write(async move |unit| Ok::<_, StoreError>(unit.execute(TAKE_OBLIGATION, values).await? > 0))
-            .await
+        const MINE: &str = "SELECT 1 FROM containers WHERE name = ? AND worker = ?";
+        let take = |again: bool| {
+            let (name, from, me) = (name.to_owned(), from.clone(), me.clone());
+            self.db.write(async move |unit| {
+                let values = params![me.as_str(), name.as_str(), from.as_str(), millis(REAP_AFTER)];
+                if unit.execute(TAKE_OBLIGATION, values).await? > 0 {
+                    return Ok::<_, StoreError>(true);
+                }
+                let mine = params![name.as_str(), me.as_str()];
+                Ok(again && unit.first(MINE, mine, |row| row.int(0)).await?.is_some())
+            })
+        };
+        settled(take(false).await, take(true)).await
     }
 
     /// Ends an obligation: the container is removed, or certainly was never created. Its user id is free again.
@@ -156,13 +179,13 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn container_gone(&self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.db
-            .write(async move |unit| {
-                unit.execute("DELETE FROM containers WHERE name = ?", [name]).await?;
-                Ok(())
+        twice(|| {
+            let name = name.to_owned();
+            self.db.write(async move |unit| {
+                Ok(unit.execute_later("DELETE FROM containers WHERE name = ?", [name]).await?)
             })
-            .await
+        })
+        .await
     }
 
     /// Every container of an engine that is written down, with what decides whether it may be removed.

@@ -58,8 +58,7 @@ pub(super) async fn insert(unit: &Unit, job: &Job, body: &Body) -> Result<()> {
     );
     let text =
         serde_json::to_string(body).map_err(|_| StoreError::Unfit { what: "its document is no JSON" })?;
-    unit.execute(INSERT, params![job.id.as_str(), job.attempt, SCHEMA, text]).await?;
-    Ok(())
+    Ok(unit.execute_later(INSERT, params![job.id.as_str(), job.attempt, SCHEMA, text]).await?)
 }
 
 impl Store {

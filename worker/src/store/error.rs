@@ -13,6 +13,10 @@ pub enum StoreError {
     /// It has tables, but not ours yet.
     #[error("the database belongs to an existing installation and is not prepared yet")]
     NotMigrated,
+    /// It is on a server, and empty or an earlier version's: changing its tables is a decision of a person, because
+    /// others may be at work on it.
+    #[error("the remote database is not prepared for this version yet")]
+    NotPrepared,
     /// A later version of this program was here.
     #[error("the database has schema {found}, this program knows {known} at most")]
     NewerSchema {
@@ -64,6 +68,7 @@ impl StoreError {
         match self {
             Self::Db(error) => error.is_transient(),
             Self::NotMigrated
+            | Self::NotPrepared
             | Self::NewerSchema { .. }
             | Self::UnknownWorker { .. }
             | Self::ContainerTaken { .. }

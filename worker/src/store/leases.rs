@@ -8,7 +8,7 @@ use libsql::params;
 use super::claim::{lock, readable_id, release_unheard, reserved_due, shared_due};
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
-use crate::db::{Unit, now_ms};
+use crate::db::{Ask, Unit, now_ms};
 use crate::domain::scan::{LEASE, ScanId, WorkerId};
 
 /// A lease that was prolonged.
@@ -63,7 +63,7 @@ impl Store {
     /// [`StoreError::UnknownWorker`] for one that is not registered; the database's.
     pub async fn renew(&self, worker: &WorkerId, done: u64) -> Result<Vec<Held>> {
         const HEARTBEAT: &str =
-            concat!("UPDATE workers SET heartbeat_ms = ", now_ms!(), ", done = ? WHERE id = ?");
+            concat!("UPDATE workers SET heartbeat_ms = ", now_ms!(), ", done = ? WHERE id = ? RETURNING 1");
         let done = i64::try_from(done).unwrap_or(i64::MAX);
         let worker = worker.clone();
         let unheard = Arc::clone(&self.unheard);
@@ -73,10 +73,16 @@ impl Store {
                 // Read here and not before: a claim that is still in front of this unit may be dropped too.
                 let released = lock(&unheard).clone();
                 release_unheard(unit, &released).await?;
-                if unit.execute(HEARTBEAT, params![done, worker.as_str()]).await? == 0 {
+                let [known, held] = unit
+                    .together([
+                        Ask::new(HEARTBEAT, params![done, worker.as_str()])?,
+                        Ask::new(RENEW, params![millis(LEASE), worker.as_str()])?,
+                    ])
+                    .await?;
+                if known.is_empty() {
                     return Err(StoreError::UnknownWorker { worker });
                 }
-                let held = unit.query(RENEW, params![millis(LEASE), worker.as_str()], |row| {
+                let held = held.read(|row| {
                     let id = row.text(0)?;
                     let wrong = |error: crate::domain::scan::ScanIdError| StoreError::Row {
                         table: "scan_jobs",
@@ -86,7 +92,7 @@ impl Store {
                     let id = ScanId::parse(id.as_str()).map_err(wrong)?;
                     Ok::<_, StoreError>(Held { id, cancel_requested: row.flag(1)? })
                 });
-                Ok::<_, StoreError>((held.await?, released))
+                Ok::<_, StoreError>((held?, released))
             })
             .await?;
         if !released.is_empty() {
@@ -119,19 +125,32 @@ impl Store {
         Ok(next)
     }
 
-    /// Whether a row can be claimed: one reserved for this worker, or one reserved for nobody.
+    /// Whether a row can be claimed, one reserved for this worker or one reserved for nobody, and how long until the
+    /// next delayed row is due; those that are due already are made claimable first. One look when there are none.
     ///
     /// # Errors
     /// The database's.
-    pub async fn has_due(&self, reserved_for: Option<&WorkerId>) -> Result<bool> {
+    pub async fn due(&self, reserved_for: Option<&WorkerId>) -> Result<(bool, Option<Duration>)> {
+        match self.look(reserved_for).await? {
+            (_, Some(Duration::ZERO)) => {
+                self.promote_due().await?;
+                self.look(reserved_for).await
+            }
+            seen => Ok(seen),
+        }
+    }
+
+    pub(super) async fn look(&self, reserved_for: Option<&WorkerId>) -> Result<(bool, Option<Duration>)> {
         let worker = reserved_for.cloned();
         self.db
             .read(async move |unit| {
-                let found = match &worker {
-                    Some(worker) => unit.first(RESERVED_DUE, [worker.as_str()], |row| row.int(0)).await?,
-                    None => unit.first(SHARED_DUE, (), |row| row.int(0)).await?,
+                let due = match &worker {
+                    Some(worker) => Ask::new(RESERVED_DUE, [worker.as_str()])?,
+                    None => Ask::new(SHARED_DUE, ())?,
                 };
-                Ok(found.is_some())
+                let [due, delayed] = unit.together([due, Ask::new(NEXT_DELAYED, ())?]).await?;
+                let wait = delayed.first(|row| row.int(0))?;
+                Ok((!due.is_empty(), wait.map(from_now)))
             })
             .await
     }
@@ -161,5 +180,10 @@ impl Store {
 
 async fn next_delayed(unit: &Unit) -> Result<Option<Duration>> {
     let wait = unit.first(NEXT_DELAYED, (), |row| row.int(0)).await?;
-    Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or_default())))
+    Ok(wait.map(from_now))
+}
+
+/// What is due already is due now.
+fn from_now(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }

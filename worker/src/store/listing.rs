@@ -259,7 +259,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn find_jobs(&self, search: Search, page: Page) -> Result<Vec<Listed>> {
-        self.db.read(async move |unit| listed(unit, &search, &page).await).await
+        self.db.survey(async move |unit| listed(unit, &search, &page).await).await
     }
 
     /// The documents of jobs that fit, each with its job. One that cannot be read does not hold up the others.
@@ -272,7 +272,7 @@ impl Store {
         page: Page,
     ) -> Result<Vec<(ScanId, Result<Document>)>> {
         self.db
-            .read(async move |unit| {
+            .survey(async move |unit| {
                 let mut found = Vec::new();
                 for Listed { job, .. } in listed(unit, &search, &page).await? {
                     let id = job.id.clone();
@@ -294,7 +294,7 @@ impl Store {
     pub async fn ids_with_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<ScanId>> {
         let prefix = prefix.to_owned();
         self.db
-            .read(async move |unit| {
+            .survey(async move |unit| {
                 if let Ok(id) = ScanId::parse(prefix.as_str())
                     && find(unit, &id).await?.is_some()
                 {

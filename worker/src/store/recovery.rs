@@ -135,8 +135,14 @@ impl Store {
             now_ms!(),
             " + ? WHERE id = ? AND version = ? AND lease_owner = ? AND state IN ('FETCHING', 'ANALYZING')"
         );
-        let values = params![millis(LEASE), job.id.as_str(), job.version, me.as_str()];
-        self.db.write(async move |unit| Ok::<_, StoreError>(unit.execute(CONFIRM, values).await? > 0)).await
+        twice(|| {
+            let (id, version, me) = (job.id.clone(), job.version, me.clone());
+            self.db.write(async move |unit| {
+                let values = params![millis(LEASE), id.as_str(), version, me.as_str()];
+                Ok::<_, StoreError>(unit.execute(CONFIRM, values).await? > 0)
+            })
+        })
+        .await
     }
 
     /// Ends queued rows that are reserved for a dead worker, FAILED/cancelled: the command that wanted them is

@@ -1,8 +1,8 @@
 //! What people ask of a job: to stop it, to do it again.
 
 use super::jobs::find;
-use super::settle::{Rows, write};
-use super::transitions::Edge;
+use super::settle::{Rows, twice, write};
+use super::transitions::{Edge, written};
 use super::{Result, Store, StoreError};
 use crate::db::Unit;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
@@ -46,13 +46,15 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn request_cancel(&self, id: &ScanId) -> Result<CancelOutcome> {
-        let id = id.clone();
-        self.db
-            .write(async move |unit| match find(unit, &id).await? {
-                Some(job) => cancel(unit, &job).await,
+        let op = OpId::fresh();
+        twice(|| {
+            let (id, op) = (id.clone(), op.clone());
+            self.db.write(async move |unit| match find(unit, &id).await? {
+                Some(job) => cancel(unit, &job, &op).await,
                 None => Ok(CancelOutcome::NotFound),
             })
-            .await
+        })
+        .await
     }
 
     /// Queues a failed or timed-out job again, with a fresh count of attempts.
@@ -60,14 +62,15 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn replay(&self, id: &ScanId) -> Result<ReplayOutcome> {
-        let id = id.clone();
-        let outcome = self
-            .db
-            .write(async move |unit| match find(unit, &id).await? {
-                Some(job) => replay(unit, &job).await,
+        let op = OpId::fresh();
+        let replayed = twice(|| {
+            let (id, op) = (id.clone(), op.clone());
+            self.db.write(async move |unit| match find(unit, &id).await? {
+                Some(job) => replay(unit, &job, &op).await,
                 None => Ok(ReplayOutcome::NotFound),
             })
-            .await;
+        });
+        let outcome = replayed.await;
         if matches!(outcome, Ok(ReplayOutcome::Replayed { .. })) {
             self.announce_due();
         }
@@ -79,19 +82,23 @@ impl Store {
     /// # Errors
     /// The database's; nothing is written then.
     pub async fn cancel_seen(&self, jobs: Vec<Job>) -> Result<Vec<CancelOutcome>> {
-        self.db
-            .write(async move |unit| {
+        let op = OpId::fresh();
+        twice(|| {
+            let (jobs, op) = (jobs.clone(), op.clone());
+            self.db.write(async move |unit| {
                 let mut outcomes = Vec::with_capacity(jobs.len());
                 for job in &jobs {
                     outcomes.push(match find(unit, &job.id).await? {
-                        Some(now) if now.version == job.version => cancel(unit, &now).await?,
+                        Some(now) if now.version == job.version => cancel(unit, &now, &op).await?,
+                        Some(now) if written(unit, &now.id, &op).await?.is_some() => CancelOutcome::Cancelled,
                         Some(_) => CancelOutcome::Changed,
                         None => CancelOutcome::NotFound,
                     });
                 }
                 Ok(outcomes)
             })
-            .await
+        })
+        .await
     }
 
     /// Queues jobs again as they were looked at, in one transaction; the outcomes are in the order of the jobs.
@@ -99,16 +106,18 @@ impl Store {
     /// # Errors
     /// The database's; nothing is written then.
     pub async fn replay_seen(&self, jobs: Vec<Job>) -> Result<Vec<ReplayOutcome>> {
-        let outcomes: Vec<ReplayOutcome> = self
-            .db
-            .write(async move |unit| {
+        let op = OpId::fresh();
+        let replayed = twice(|| {
+            let (jobs, op) = (jobs.clone(), op.clone());
+            self.db.write(async move |unit| {
                 let mut outcomes = Vec::with_capacity(jobs.len());
                 for job in &jobs {
-                    outcomes.push(replay(unit, job).await?);
+                    outcomes.push(replay(unit, job, &op).await?);
                 }
                 Ok::<_, StoreError>(outcomes)
             })
-            .await?;
+        });
+        let outcomes = replayed.await?;
         if outcomes.iter().any(|outcome| matches!(outcome, ReplayOutcome::Replayed { .. })) {
             self.announce_due();
         }
@@ -116,17 +125,22 @@ impl Store {
     }
 }
 
-async fn replay(unit: &Unit, job: &Job) -> Result<ReplayOutcome> {
+/// Tried again with the same `op`, it finds what it wrote.
+async fn replay(unit: &Unit, job: &Job, op: &OpId) -> Result<ReplayOutcome> {
     let Ok(replay) = step(job.state, Event::Replay) else {
-        return Ok(ReplayOutcome::NotReplayable(job.state));
+        return Ok(match written(unit, &job.id, op).await? {
+            Some(version) => ReplayOutcome::Replayed { version },
+            None => ReplayOutcome::NotReplayable(job.state),
+        });
     };
-    Ok(match write(unit, job, &replay, &Rows::default(), &OpId::fresh()).await? {
+    Ok(match write(unit, job, &replay, &Rows::default(), op).await? {
         Edge::Held(Job { version, .. }) | Edge::Before { version, .. } => ReplayOutcome::Replayed { version },
         Edge::Cancelled | Edge::Conflict => ReplayOutcome::Changed,
     })
 }
 
-async fn cancel(unit: &Unit, job: &Job) -> Result<CancelOutcome> {
+/// Tried again with the same `op`, it finds what it wrote.
+async fn cancel(unit: &Unit, job: &Job, op: &OpId) -> Result<CancelOutcome> {
     const REQUEST: &str = "UPDATE scan_jobs SET cancel_requested = 1
         WHERE id = ? AND state IN ('FETCHING', 'ANALYZING')";
     match job.state {
@@ -135,13 +149,16 @@ async fn cancel(unit: &Unit, job: &Job) -> Result<CancelOutcome> {
                 Failure::new(FailureClass::Cancelled, FailureStage::Claim, "cancelled before it was started");
             let refused = step(job.state, Event::Refuse(failure))
                 .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
-            write(unit, job, &refused, &Rows::default(), &OpId::fresh()).await?;
+            write(unit, job, &refused, &Rows::default(), op).await?;
             Ok(CancelOutcome::Cancelled)
         }
         State::Fetching | State::Analyzing => {
-            unit.execute(REQUEST, [job.id.as_str()]).await?;
+            unit.execute_later(REQUEST, [job.id.as_str()]).await?;
             Ok(CancelOutcome::Requested)
         }
-        State::Completed | State::Failed | State::TimedOut => Ok(CancelOutcome::AlreadyFinal(job.state)),
+        State::Completed | State::Failed | State::TimedOut => Ok(match written(unit, &job.id, op).await? {
+            Some(_) => CancelOutcome::Cancelled,
+            None => CancelOutcome::AlreadyFinal(job.state),
+        }),
     }
 }

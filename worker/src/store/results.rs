@@ -100,6 +100,5 @@ pub(super) async fn insert(unit: &Unit, job: &Job, body: &Body) -> Result<()> {
         row.reasoning,
         row.indicators,
     ];
-    unit.execute(INSERT, values).await?;
-    Ok(())
+    Ok(unit.execute_later(INSERT, values).await?)
 }

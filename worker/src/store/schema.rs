@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use super::settle::twice;
 use super::{Result, Store, StoreError};
 use crate::db::{DbError, Unit};
 
@@ -66,19 +67,22 @@ impl Store {
             return Err(StoreError::NewerSchema { found: version, known: KNOWN });
         }
         self.db.keep_wal().await?;
-        self.db.write(run).await
+        // Done twice, it finds itself done.
+        twice(|| self.db.overhaul(run)).await
     }
 
-    /// Makes the database ready for work: an empty one or an older one of ours is migrated.
+    /// Makes the database ready for work: a file that is empty or an older one of ours is migrated.
     ///
     /// # Errors
     /// [`StoreError::NotMigrated`] for an existing installation's database: taking that over is a decision of a
-    /// person. [`StoreError::NewerSchema`]; the database's.
+    /// person. [`StoreError::NotPrepared`] for a server's that is not at this schema. [`StoreError::NewerSchema`]; the
+    /// database's.
     pub async fn prepare(&self) -> Result<()> {
         match self.schema().await? {
             Schema::Foreign => Err(StoreError::NotMigrated),
             Schema::Newer { version } => Err(StoreError::NewerSchema { found: version, known: KNOWN }),
             Schema::Ours { version: KNOWN } => Ok(self.db.keep_wal().await?),
+            Schema::Empty | Schema::Ours { .. } if self.path().is_none() => Err(StoreError::NotPrepared),
             Schema::Empty | Schema::Ours { .. } => self.migrate().await.map(|_| ()),
         }
     }

@@ -155,8 +155,18 @@ impl Store {
 /// Tries again, once, what ended without saying whether it was written; trying waits for no condition to change,
 /// and what else goes wrong is the caller's to wait out.
 pub(super) async fn twice<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
-    match attempt().await {
-        Err(StoreError::Db(DbError::Unanswered { .. })) => attempt().await,
+    settled(attempt().await, attempt()).await
+}
+
+/// The answer to the second try, if the first one's was lost. When that one comes to nothing too, whether the first one
+/// was written stays unknown, and the error says so.
+pub(super) async fn settled<T>(first: Result<T>, second: impl Future<Output = Result<T>>) -> Result<T> {
+    let doubt = match first {
+        Err(doubt @ StoreError::Db(DbError::Unanswered { .. })) => doubt,
+        answered => return answered,
+    };
+    match second.await {
+        Err(error) if error.is_transient() => Err(doubt),
         answered => answered,
     }
 }

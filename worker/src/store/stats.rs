@@ -180,7 +180,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn stats(&self, since: Timestamp) -> Result<Stats> {
-        self.db.read(async move |unit| read(unit, since).await).await
+        self.db.survey(async move |unit| read(unit, since).await).await
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::settle::settled;
 use super::transitions::millis;
-use super::{Result, Store};
+use super::{Result, Store, StoreError};
 use crate::db::now_ms;
 use crate::domain::scan::{Method, Options, ScanId, WorkerId};
 use crate::domain::target::Target;
@@ -34,7 +35,8 @@ pub struct NewJob {
 }
 
 impl Store {
-    /// Queues jobs, all or none, and returns their ids in the same order.
+    /// Queues jobs, all or none, and returns their ids in the same order. A lost answer is asked for once more within
+    /// this call.
     ///
     /// # Errors
     /// [`crate::db::DbError::Rejected`] for an id that exists already; the database's.
@@ -57,13 +59,25 @@ impl Store {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = json!(jobs.iter().map(row).collect::<Vec<_>>()).to_string();
-        self.db
-            .write(async move |unit| {
-                unit.execute(USERS, [rows.as_str()]).await?;
-                unit.execute(JOBS, [rows.as_str()]).await.map(|_| ())
+        const THERE: &str = "SELECT count(*) FROM json_each(?) AS new
+            JOIN scan_jobs ON scan_jobs.id = new.value ->> 'id' AND scan_jobs.url = new.value ->> 'url'
+              AND scan_jobs.user_id = new.value ->> 'user'";
+        let (rows, count) = (json!(jobs.iter().map(row).collect::<Vec<_>>()).to_string(), jobs.len());
+        let insert = |again: bool| {
+            let rows = rows.clone();
+            self.db.write(async move |unit| {
+                // They share a transaction: all are there, or none.
+                if again
+                    && unit.first(THERE, [rows.as_str()], |row| row.count(0)).await?
+                        == u32::try_from(count).ok()
+                {
+                    return Ok::<_, StoreError>(());
+                }
+                unit.execute_later(USERS, [rows.as_str()]).await?;
+                Ok(unit.execute_later(JOBS, [rows.as_str()]).await?)
             })
-            .await?;
+        };
+        settled(insert(false).await, insert(true)).await?;
         self.announce_due();
         Ok(jobs.into_iter().map(|job| job.id).collect())
     }

@@ -11,22 +11,60 @@ use crate::domain::state::{Event, State, Transition, step};
 /// The tables, indexes and rows of an installation as it was before this program came.
 pub(crate) const EXISTING: &str = include_str!("../../../tests/fixtures/existing.sql");
 
-/// A folder that goes with the value.
-pub(crate) struct Folder(PathBuf);
+#[path = "../../../tests/support/sqld.rs"]
+#[expect(dead_code, reason = "the tests of the whole program use the rest")]
+pub(crate) mod sqld;
+
+/// What keeps a test's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Server,
+}
+
+impl Kind {
+    /// The kind that a module of tests is for, by its name.
+    pub(crate) const fn of(module: &str) -> Self {
+        match module.as_bytes().split_last_chunk() {
+            Some((_, b"_on_sqld")) => Self::Server,
+            _ => Self::File,
+        }
+    }
+}
+
+/// A folder that goes with the value, and the server on it if there is one.
+pub(crate) struct Folder {
+    // First, so that the server is gone before its files.
+    server: Option<sqld::Sqld>,
+    path: PathBuf,
+}
 
 impl Folder {
     pub(crate) fn new() -> Self {
+        Self::of(Kind::File)
+    }
+
+    pub(crate) fn of(kind: Kind) -> Self {
         let path = std::env::temp_dir().join(format!("safeurl-store-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&path).expect("a folder for the test");
-        Self(path)
+        let server = (kind == Kind::Server).then(|| sqld::Sqld::start(&path));
+        Self { server, path }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    pub(crate) fn server(&mut self) -> &mut sqld::Sqld {
+        self.server.as_mut().expect("a database on a server")
     }
 
     pub(crate) fn database(&self) -> DbConfig {
-        DbConfig { url: self.0.join("test.db").display().to_string(), auth_token: None }
+        let url = match &self.server {
+            Some(server) => server.url(),
+            None => self.path.join("test.db").display().to_string(),
+        };
+        DbConfig { url, auth_token: None }
     }
 
     /// Opens the folder's database without preparing it.
@@ -37,21 +75,27 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.server = None;
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
 /// A store on a fresh database.
 pub(crate) async fn fresh() -> (Folder, Store) {
-    let folder = Folder::new();
+    fresh_on(Kind::File).await
+}
+
+/// The same, on either kind.
+pub(crate) async fn fresh_on(kind: Kind) -> (Folder, Store) {
+    let folder = Folder::of(kind);
     let store = folder.open().await;
-    store.prepare().await.expect("a migrated database");
+    store.migrate().await.expect("a migrated database");
     (folder, store)
 }
 
 /// A store on a database that was an existing installation's, taken over.
-pub(crate) async fn taken_over() -> (Folder, Store) {
-    let folder = Folder::new();
+pub(crate) async fn taken_over_on(kind: Kind) -> (Folder, Store) {
+    let folder = Folder::of(kind);
     let store = folder.open().await;
     store.run(EXISTING).await;
     store.migrate().await.expect("a migrated database");

@@ -1,17 +1,47 @@
-//! Tests of the store against real database files.
+//! Tests of the store against real databases: in files, and once more on real servers.
 
+#[path = "tests/answers.rs"]
 mod answers;
+#[path = "tests/claims.rs"]
 mod claims;
+#[path = "tests/containers.rs"]
 mod containers;
-mod documents;
+#[path = "tests/documents.rs"]
+pub(super) mod documents;
+#[path = "tests/edges.rs"]
 mod edges;
+#[path = "tests/existing.rs"]
 mod existing;
+#[path = "tests/gauges.rs"]
 mod gauges;
+#[path = "tests/lease_time.rs"]
 mod lease_time;
+#[path = "tests/listing.rs"]
 mod listing;
+#[path = "tests/order.rs"]
 mod order;
+#[path = "tests/plans.rs"]
 mod plans;
+#[path = "tests/recovery.rs"]
 mod recovery;
+#[path = "tests/schema.rs"]
 mod schema;
+#[path = "tests/sources.rs"]
 mod sources;
-mod trouble;
+
+use super::Store;
+use super::testing::{Folder, Kind};
+
+const KIND: Kind = Kind::of(module_path!());
+
+fn folder() -> Folder {
+    Folder::of(KIND)
+}
+
+async fn fresh() -> (Folder, Store) {
+    super::testing::fresh_on(KIND).await
+}
+
+async fn taken_over() -> (Folder, Store) {
+    super::testing::taken_over_on(KIND).await
+}

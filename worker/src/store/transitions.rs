@@ -191,6 +191,13 @@ const LEASED_STILL: &str =
 pub(super) const WRITTEN: &str = "SELECT version FROM transitions INDEXED BY transitions_job
     WHERE job_id = ? AND version = ? AND op = ? AND to_state = ? AND reason = ?";
 
+/// The version that an earlier try of an operation gave a job, if it was written.
+pub(super) async fn written(unit: &Unit, id: &ScanId, op: &OpId) -> Result<Option<i64>> {
+    const BY_OP: &str =
+        "SELECT version FROM transitions INDEXED BY transitions_job WHERE job_id = ? AND op = ?";
+    Ok(unit.first(BY_OP, [id.as_str(), op.as_str()], |row| row.int(0)).await?)
+}
+
 /// Why no row was changed.
 async fn refused(unit: &Unit, job: &Job, transition: &Transition, op: &OpId) -> Result<Edge> {
     let now = find(unit, &job.id).await?;
@@ -237,8 +244,7 @@ async fn record(
         reason(transition.event()),
         op.as_str(),
     ];
-    unit.execute(RECORD, values).await?;
-    Ok(())
+    Ok(unit.execute_later(RECORD, values).await?)
 }
 
 /// The word that stands for an event in the records: its name, and the class of failure.

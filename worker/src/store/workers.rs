@@ -2,6 +2,7 @@
 
 use libsql::params;
 
+use super::settle::twice;
 use super::{Result, Store, StoreError};
 use crate::db::now_ms;
 use crate::domain::scan::WorkerId;
@@ -63,16 +64,16 @@ impl Store {
             now_ms!(),
             ")"
         );
-        let worker = worker.clone();
-        self.db
-            .write(async move |unit| {
-                unit.execute(FORGET, [FORGET_AFTER_MS]).await?;
+        twice(|| {
+            let worker = worker.clone();
+            self.db.write(async move |unit| {
+                unit.execute_later(FORGET, [FORGET_AFTER_MS]).await?;
                 let WorkerRow { id, host, pid, version, engine_id, slots } = worker;
                 let values = params![id.as_str(), host, pid, version, engine_id, slots];
-                unit.execute(REGISTER, values).await?;
-                Ok(())
+                Ok(unit.execute_later(REGISTER, values).await?)
             })
-            .await
+        })
+        .await
     }
 
     /// Takes a worker off the list. It is dead from now on: call it when it holds nothing any more.
@@ -80,13 +81,13 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn retire(&self, worker: &WorkerId) -> Result<()> {
-        let worker = worker.clone();
-        self.db
-            .write(async move |unit| {
-                unit.execute("DELETE FROM workers WHERE id = ?", [worker.as_str()]).await?;
-                Ok(())
+        twice(|| {
+            let worker = worker.clone();
+            self.db.write(async move |unit| {
+                Ok(unit.execute_later("DELETE FROM workers WHERE id = ?", [worker.as_str()]).await?)
             })
-            .await
+        })
+        .await
     }
 
     /// All workers, the newest first; dead ones too.

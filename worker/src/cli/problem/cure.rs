@@ -60,6 +60,9 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::NotMigrated => {
             Some("run `safeurl db migrate`; the database stays usable by the program it belongs to")
         }
+        StoreError::NotPrepared => {
+            Some("run `safeurl db migrate` once, while no worker of another version runs")
+        }
         StoreError::NewerSchema { .. } => Some("use a newer safeurl, or name another database by --database"),
         StoreError::Row { .. } => Some("`safeurl jobs list` shows the other jobs; the row is left as it is"),
         StoreError::UnknownWorker { .. }
@@ -72,7 +75,7 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
 fn of_db(error: &DbError) -> Option<&'static str> {
     const ANOTHER: &str = "--database or SAFEURL_DATABASE_URL names another, such as file:./local.db";
     match error {
-        DbError::Remote { .. } | DbError::Location { .. } => Some(ANOTHER),
+        DbError::Location { .. } => Some(ANOTHER),
         DbError::NotFound { .. } => {
             Some("`safeurl db migrate` makes it; --database or SAFEURL_DATABASE_URL names another")
         }
@@ -84,7 +87,12 @@ fn of_db(error: &DbError) -> Option<&'static str> {
         }
         DbError::Busy { .. } => Some("another program keeps it locked; end that one, or try again later"),
         DbError::Unavailable { .. } | DbError::Unanswered { .. } => {
-            Some("look whether the disk is full or failing, and try again")
+            Some("look whether the disk is full or failing, or the server cannot be reached, and try again")
+        }
+        DbError::Denied { .. } => Some("set TURSO_AUTH_TOKEN to a token that may write to this database"),
+        DbError::Absent { .. } => Some("check the address; --database or SAFEURL_DATABASE_URL names another"),
+        DbError::Untrusted { .. } => {
+            Some("check the address; SSL_CERT_FILE names a file of the authorities to believe")
         }
         DbError::Moved { .. } => Some("put the file back, or start again with the one that is there now"),
         DbError::Corrupt { .. } => Some("bring back a copy of the file, or name another by --database"),

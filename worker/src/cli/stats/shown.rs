@@ -141,8 +141,11 @@ fn workers(report: &Report) -> Section {
 
 fn database(report: &Report) -> Section {
     let mut section = Section::full("Database");
-    let mib = report.database.bytes as f64 / f64::from(1 << 20);
-    section.more(Text::new(NONE, &report.database.path).and(FAINT, &format!("  {mib:.1} MiB")));
+    let size = report
+        .database
+        .bytes
+        .map_or_else(String::new, |bytes| format!("  {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
+    section.more(Text::new(NONE, &report.database.path).and(FAINT, &size));
     section
 }
 

@@ -38,8 +38,11 @@ impl Rule for Database {
         let url = text(raw)?;
         printable(url)?;
         match scheme(url) {
-            Some(("libsql" | "https" | "http" | "wss" | "ws", "")) => Err("names no host".to_owned()),
-            Some(("libsql" | "https" | "http" | "wss" | "ws", _)) => Ok(MaskedUrl::new(url)),
+            Some(("libsql" | "https" | "http", "")) => Err("names no host".to_owned()),
+            Some(("libsql" | "https" | "http", _)) => Ok(MaskedUrl::new(url)),
+            Some(("wss" | "ws", _)) => {
+                Err("is a web socket, which is not spoken; write libsql:// or http:// instead".to_owned())
+            }
             Some((scheme, _)) if scheme != "file" => Err(format!("has the unknown scheme {scheme}://")),
             Some(_) | None => match url.strip_prefix("file:").unwrap_or(url) {
                 "" => Err("names no file".to_owned()),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::{folder, fresh};
 use crate::domain::scan::{Options, ScanId, WorkerId};
 use crate::domain::state::State;
-use crate::store::testing::{Folder, fresh, new_job};
+use crate::store::testing::new_job;
 use crate::store::{Claim, JobFilter, NewJob, Store, StoreError};
 
 /// Claims everything that is due, in order.
@@ -78,9 +79,9 @@ async fn the_turn_goes_on_behind_the_user_served_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_programs_on_one_file_never_get_the_same_row() {
     const JOBS: usize = 60;
-    let folder = Folder::new();
+    let folder = folder();
     let stores = [folder.open().await, folder.open().await];
-    stores[0].prepare().await.expect("a migrated database");
+    stores[0].migrate().await.expect("a migrated database");
     let jobs = (0..JOBS).map(|n| new_job(&format!("user {}", n % 3), "https://example.com/")).collect();
     let submitted: BTreeSet<_> = stores[0].submit(jobs).await.expect("jobs").into_iter().collect();
     let claimers: Vec<_> = (0..4)
@@ -116,12 +117,12 @@ async fn a_reserved_row_is_its_workers_alone() {
         let claim = Claim { worker, container: "box", reserved: true };
         store.claim(claim).await.expect("an answer").map(|lease| lease.job().url.clone())
     };
-    assert!(!store.has_due(Some(&other)).await.expect("an answer"));
+    assert!(!store.due(Some(&other)).await.expect("an answer").0);
     assert_eq!(reserved(&other).await, None);
-    assert!(store.has_due(Some(&mine)).await.expect("an answer"));
+    assert!(store.due(Some(&mine)).await.expect("an answer").0);
     assert_eq!(reserved(&mine).await.as_deref(), Some("mine"));
-    assert!(!store.has_due(Some(&mine)).await.expect("an answer"));
-    assert!(store.has_due(None).await.expect("an answer"));
+    assert!(!store.due(Some(&mine)).await.expect("an answer").0);
+    assert!(store.due(None).await.expect("an answer").0);
     assert_eq!(drain(&store).await, ["anybody's"]);
 }
 
@@ -201,9 +202,14 @@ async fn a_claim_whose_caller_stopped_waiting_goes_back_to_the_queue() {
     let id = store.one("https://example.com/").await;
     // The writer stands still until the claim is given up, so that its answer cannot come before.
     let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
     let busy = store.clone();
     let standing = tokio::spawn(async move {
-        busy.db.write(async move |_: &crate::db::Unit| Ok::<_, StoreError>(wait.recv().is_ok())).await
+        busy.db
+            .write(async move |_: &crate::db::Unit| {
+                Ok::<_, StoreError>(wait.lock().is_ok_and(|wait| wait.recv().is_ok()))
+            })
+            .await
     });
     tokio::task::yield_now().await;
     tokio::select! {

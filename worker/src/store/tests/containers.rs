@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::{folder, fresh};
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{LEASE, REAP_AFTER, WorkerId};
 use crate::domain::state::{Event, State};
-use crate::store::testing::{Folder, edge, fresh};
+use crate::store::testing::edge;
 use crate::store::{Claim, ContainerRow, Obligation, Rows, Store, StoreError};
 
 pub(super) fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
@@ -46,9 +47,9 @@ async fn a_container_gets_the_lowest_user_id_that_no_other_of_its_engine_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_programs_never_give_out_one_user_id_twice() {
-    let folder = Folder::new();
+    let folder = folder();
     let stores = [folder.open().await, folder.open().await];
-    stores[0].prepare().await.expect("a migrated database");
+    stores[0].migrate().await.expect("a migrated database");
     let tasks: Vec<_> = (0..20)
         .map(|n| {
             let store = stores[n % 2].clone();

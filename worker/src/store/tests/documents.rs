@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fresh;
 use crate::domain::document::{
     Body, Content, Decision, EgressEntry, Lists, OutcomeName, Purpose, Request, SCHEMA, Sandbox, Task,
     TaskOptions, Timings,
@@ -11,7 +12,7 @@ use crate::domain::scan::{Method, ScanId};
 use crate::domain::state::{Event, State};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::{Category, Engine, Finding, RiskScore, Severity, Verdict, VerdictState};
-use crate::store::testing::{edge, failure, fresh};
+use crate::store::testing::{edge, failure};
 use crate::store::{Advanced, AttemptRecord, Rows, Settled, Store, StoreError};
 
 const HASH: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
@@ -66,7 +67,7 @@ fn exchange(url: &str, status: Option<u16>, connection: Option<u64>) -> Request 
 }
 
 /// A document of three hops: one that answered, one denied, one whose name did not resolve.
-pub(super) fn body() -> Body {
+pub(in crate::store) fn body() -> Body {
     Body {
         task: Task {
             url: "https://h1.example/".to_owned(),

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::documents::body;
+use super::fresh;
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State, Transition};
-use crate::store::testing::{edge, failure, fresh};
+use crate::store::testing::{edge, failure};
 use crate::store::{Advanced, Applied, CancelOutcome, ReplayOutcome, Rows, Settled, Store, StoreError};
 
 /// The columns that edges write, in one line.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::taken_over;
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Method, ScanId};
 use crate::domain::state::{Event, State};
-use crate::store::testing::{edge, failure, taken_over};
+use crate::store::testing::{edge, failure};
 use crate::store::{Advanced, Applied, JobFilter, Rows, Settled};
 
 #[tokio::test]
@@ -143,7 +144,7 @@ async fn ids_and_urls_of_any_text_are_read_and_written() {
             (long, "a\0b".to_owned()),
         ]
     );
-    assert!(!store.has_due(None).await.expect("an answer"), "a name that cannot be a job's is not due");
+    assert!(!store.due(None).await.expect("an answer").0, "a name that cannot be a job's is not due");
     assert_eq!(store.orphans(Duration::ZERO).await.expect("orphans"), [], "nor an orphan");
     assert_eq!(store.jobs(JobFilter::default()).await.expect("jobs").len(), 3, "nor listed");
     let id = ScanId::parse(" ").expect("an id");

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::containers::obligation;
+use super::{fresh, taken_over};
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::WorkerId;
 use crate::domain::state::{Event, State};
-use crate::store::testing::{edge, failure, fresh, new_job, taken_over};
+use crate::store::testing::{edge, failure, new_job};
 use crate::store::{NewJob, QueueGauges, Rows, Store};
 
 async fn gauges(store: &Store) -> QueueGauges {

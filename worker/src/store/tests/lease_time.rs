@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::fresh;
 use crate::domain::scan::{DEAD_AFTER, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State};
-use crate::store::testing::{Folder, edge, fresh};
+use crate::store::testing::{Folder, edge};
 use crate::store::{Advanced, Rows, Settled, Store};
 
 const WORKERS: usize = 3;

@@ -1,11 +1,12 @@
 //! Looking at many jobs: every filter, every order, pages, and how long it takes when there are many.
 
+use super::{fresh, taken_over};
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Options, ScanId};
 use crate::domain::state::State;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::VerdictState;
-use crate::store::testing::{fresh, new_job, taken_over};
+use crate::store::testing::new_job;
 use crate::store::{NewJob, Page, Percentiles, Search, Sort, Store};
 
 /// Five jobs that differ in everything a filter looks at, the oldest first.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::folder;
 use crate::domain::scan::{Lease, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge, new_job};
@@ -129,12 +130,12 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let folder = Folder::new();
+        let folder = folder();
         let mut stores = Vec::new();
         let mut workers = Vec::new();
         for _ in 0..STORES {
             let store = folder.open().await;
-            store.prepare().await.expect("a migrated database");
+            store.migrate().await.expect("a migrated database");
             workers.push(store.worker().await);
             stores.push(store);
         }
@@ -210,7 +211,7 @@ impl World {
         let expected = self.rules.next(store, reserved);
         let worker = &self.workers[store];
         assert_eq!(
-            self.stores[store].has_due(reserved.then_some(worker)).await.expect("an answer"),
+            self.stores[store].look(reserved.then_some(worker)).await.expect("an answer").0,
             expected.is_some()
         );
         let claim = Claim { worker, container: "box", reserved };

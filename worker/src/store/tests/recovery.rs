@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::containers::obligation;
+use super::fresh;
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{DEAD_AFTER, LEASE, WorkerId};
 use crate::domain::state::{Event, State};
-use crate::store::testing::{edge, fresh, new_job};
+use crate::store::testing::{edge, new_job};
 use crate::store::{Applied, Claim, NewJob, Rows, StoreError};
 
 const LONG: Duration = Duration::from_secs(600);

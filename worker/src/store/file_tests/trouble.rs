@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::documents::body;
 use crate::domain::scan::Lease;
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge, fresh, new_job};
+use crate::store::tests::documents::body;
 use crate::store::{Advanced, DbConfig, DbError, OpenMode, Result, Rows, Settled, Store, StoreError};
 
 /// Tells a test of this file that it is the other process, and which database is meant.
@@ -22,7 +22,7 @@ fn again(test: &str, database: &Path) -> Command {
     // What a file may not grow beyond raises a signal that ends a process; ignoring it is inherited.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(exe);
-    command.args(["--exact", "--nocapture", &format!("store::tests::trouble::{test}")]);
+    command.args(["--exact", "--nocapture", &format!("store::file_tests::trouble::{test}")]);
     command.env(OTHER, database).stdout(Stdio::piped());
     command
 }
@@ -103,8 +103,10 @@ async fn a_process_that_keeps_the_write_lock_makes_calls_busy_and_its_death_ends
     let (_folder, store) = fresh().await;
     let lease = analyzing(&store).await;
     let before = state(&store).await;
-    let mut other =
-        again("a_process_that_keeps_the_write_lock_makes_calls_busy_and_its_death_ends_that", store.path());
+    let mut other = again(
+        "a_process_that_keeps_the_write_lock_makes_calls_busy_and_its_death_ends_that",
+        path_of(&store),
+    );
     let mut other = Other(other.spawn().expect("a process"));
     let says = BufReader::new(other.0.stdout.take().expect("piped"));
     assert!(says.lines().map_while(std::result::Result::ok).any(|line| line.ends_with("locked")));
@@ -134,6 +136,10 @@ async fn hold(path: PathBuf) {
         })
         .await;
     held.expect("it is killed before");
+}
+
+fn path_of(store: &Store) -> &Path {
+    store.path().expect("a file")
 }
 
 /// A small file system of its own.
@@ -190,7 +196,7 @@ async fn failing_writes_fail_every_call_as_a_whole_until_they_work() {
     }
     let (_folder, store) = fresh().await;
     let lease = analyzing(&store).await;
-    let log = store.path().with_extension("db-wal").metadata().expect("the log").len();
+    let log = path_of(&store).with_extension("db-wal").metadata().expect("the log").len();
     let limits = getrlimit(Resource::Fsize);
     setrlimit(Resource::Fsize, Rlimit { current: Some(log), ..limits }).expect("lowered");
     let error =
@@ -204,7 +210,7 @@ async fn failing_writes_fail_every_call_as_a_whole_until_they_work() {
 async fn a_file_that_was_moved_or_replaced_is_not_written_and_works_when_it_is_back() {
     let (folder, store) = fresh().await;
     let lease = analyzing(&store).await;
-    let (path, away) = (store.path().to_owned(), folder.path().join("away.db"));
+    let (path, away) = (path_of(&store).to_owned(), folder.path().join("away.db"));
     let complete = edge(State::Analyzing, Event::Complete);
     std::fs::rename(&path, &away).expect("moved");
     let moved = store.settle(lease, complete.clone(), whole()).await.expect_err("there is no file");
