@@ -19,6 +19,9 @@ mod robots;
 mod scan;
 mod shutdown;
 mod site;
+#[path = "../support/sqld.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod sqld;
 mod stage;
 mod takeover;
 mod terminal;

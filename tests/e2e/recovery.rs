@@ -6,6 +6,7 @@ mod analysing;
 mod database;
 mod engine;
 mod killed;
+mod server;
 mod stopped;
 mod times;
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::sqld::Sqld;
+
 /// Where a test's files are; removed with it.
 pub(crate) struct Stage {
     pub(crate) dir: PathBuf,
@@ -30,6 +32,17 @@ impl Stage {
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.settings.push((name, value.into()));
         self
+    }
+
+    /// One whose database is on a server, and that server. What is looked at is looked at in the server's own file.
+    pub(crate) fn on_server() -> (Self, Sqld) {
+        let mut stage = Self::new();
+        let server = Sqld::start(&stage.dir.join("sqld"));
+        stage.database = server.file();
+        let stage = stage.with("SAFEURL_DATABASE_URL", server.url());
+        let migrated = stage.run(["db", "migrate"]);
+        assert_eq!(migrated.code, Some(0), "{migrated:?}");
+        (stage, server)
     }
 
     /// The same with its database in another folder.

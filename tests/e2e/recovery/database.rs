@@ -24,7 +24,7 @@ fn warnings(stage: &Stage) -> Vec<String> {
 }
 
 /// Pages end, and more jobs wait, while the database is in trouble; then it is not, and all is as if nothing had been.
-fn live_through(stage: &Stage, workers: usize, trouble: impl FnOnce(&dyn Fn())) {
+pub(super) fn live_through(stage: &Stage, workers: usize, trouble: impl FnOnce(&dyn Fn())) {
     let pages = Gated::start();
     let held = ["/early/1", "/early/2", "/early/3", "/early/4"];
     let waiting = ["/more/1", "/more/2"];
