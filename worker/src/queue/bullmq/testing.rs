@@ -1,9 +1,13 @@
 //! A Redis of its own for each test: on a unix socket in a folder that goes with it, keeping nothing.
 
+mod proxy;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub(crate) use proxy::Proxy;
 
 use super::keys::Keys;
 use super::link::{Link, RedisConfig};
@@ -17,24 +21,32 @@ pub(crate) struct Redis {
 impl Redis {
     /// Starts one and waits until it answers.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further settings, which come last and win.
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("safeurl-redis-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).expect("a folder for the test");
-        let server = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
-            .arg("--unixsocket")
-            .arg(folder.join("redis.sock"))
-            .arg("--dir")
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
+        let server = serve(&folder, settings);
         let redis = Self { folder, server };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while redis.ask("PING").await.is_none() {
-            assert!(Instant::now() < deadline, "Redis does not come up");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("Redis comes up", async || redis.ask("PING").await.is_some()).await;
         redis
+    }
+
+    /// As `kill -9` does it, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill().expect("it runs");
+        self.server.wait().expect("it ends");
+    }
+
+    /// A new one on the same socket, in the same folder; does not wait for it.
+    pub(crate) fn start_again(&mut self, settings: &[&str]) {
+        self.server = serve(&self.folder, settings);
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     async fn ask(&self, command: &str) -> Option<String> {
@@ -60,6 +72,28 @@ impl Redis {
     /// A link to the queue `bull:scan-jobs`.
     pub(crate) fn link(&self) -> Arc<Link> {
         Arc::new(Link::new(&self.config(), Keys::new("bull", "scan-jobs")).expect("an address"))
+    }
+}
+
+fn serve(folder: &std::path::Path, settings: &[&str]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"])
+        .arg("--unixsocket")
+        .arg(folder.join("redis.sock"))
+        .arg("--dir")
+        .arg(folder)
+        .args(settings)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed")
+}
+
+/// Asks again and again until it is so, within a generous deadline.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
