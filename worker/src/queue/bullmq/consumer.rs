@@ -1,11 +1,55 @@
 //! What a worker does with entries: takes them, keeps their locks, says how far they have come, moves them out of
 //! `active`. Each call is one script; nothing here knows the database.
+//!
+//! **A second call after a lost reply.** Every move out of `active` opens the lock first of all, so once it was carried out
+//! the same call is refused and changes nothing: with -2 as long as nobody has taken the entry again, with -6 when
+//! somebody has, with -1 when the entry was not kept. [`extend`](Consumer::extend) and
+//! [`hand_over`](Consumer::hand_over) say the same again; [`came_to`](Consumer::came_to) writes its line twice. A take
+//! cannot be repeated: the entry that it took stays active under its token until that lock is handed over or runs out.
+//!
+//! **Signals.** An official worker fetches its next entry in the call that ends the last one. This one takes entries when
+//! a container is ready, so each move out of `active` leaves the signal that fetching would have made needless: `0` for
+//! what can be taken now, or `1` with the time when there will be something; `drained` when there is neither.
 
-use std::sync::Arc;
+mod answer;
+mod clock;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use super::entry::Entry;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::entry::{Entry, Keep, LONGEST};
 use super::link::{Link, RedisError};
+use super::script::{Operation, operation};
+use answer::Answer;
+use clock::Clock;
+
+static TAKE: LazyLock<Operation> = LazyLock::new(|| operation!("take", "queue", "enqueue"));
+static LOOK: LazyLock<Operation> = LazyLock::new(|| operation!("look", "queue"));
+static WAKE: LazyLock<Operation> = LazyLock::new(|| operation!("wake", "queue"));
+static COMPLETE: LazyLock<Operation> = LazyLock::new(|| {
+    operation!("complete", "queue", "enqueue", "release", "deduplication", "family", "keep")
+});
+static FAIL: LazyLock<Operation> =
+    LazyLock::new(|| operation!("fail", "queue", "enqueue", "release", "deduplication", "family", "keep"));
+static RETRY: LazyLock<Operation> = LazyLock::new(|| operation!("retry", "queue", "enqueue", "release"));
+static POSTPONE: LazyLock<Operation> =
+    LazyLock::new(|| operation!("postpone", "queue", "enqueue", "release"));
+static GIVE_BACK: LazyLock<Operation> =
+    LazyLock::new(|| operation!("give_back", "queue", "enqueue", "release"));
+static EXTEND: LazyLock<Operation> = LazyLock::new(|| operation!("extend", "queue"));
+static CAME_TO: LazyLock<Operation> = LazyLock::new(|| operation!("came_to", "queue"));
+static READ: LazyLock<Operation> = LazyLock::new(|| operation!("read", "queue"));
+static HAND_OVER: LazyLock<Operation> = LazyLock::new(|| operation!("hand_over", "queue", "enqueue"));
+static CHECK_STALLED: LazyLock<Operation> = LazyLock::new(|| operation!("check_stalled", "queue"));
+
+/// How many locks one script looks at: Redis serves nobody else meanwhile.
+const LOCKS_AT_ONCE: usize = 500;
 
 /// How an entry is taken and kept.
 #[derive(Debug, Clone)]
@@ -63,13 +107,14 @@ pub struct HandedOver {
 pub struct Consumer {
     link: Arc<Link>,
     config: ConsumerConfig,
+    clock: Clock,
 }
 
 impl Consumer {
     /// Over a link.
     #[must_use]
     pub const fn new(link: Arc<Link>, config: ConsumerConfig) -> Self {
-        Self { link, config }
+        Self { link, config, clock: Clock::System }
     }
 
     /// The link.
@@ -84,13 +129,14 @@ impl Consumer {
         &self.config
     }
 
-    /// Promotes what is due and takes the next entry (moveToActive).
+    /// Promotes what is due and takes the next entry (moveToActive). An entry whose hash is gone comes as an empty one, as
+    /// with BullMQ's own workers.
     ///
     /// # Errors
     /// [`RedisError`]; whether an entry was taken is not known when it did not answer.
     pub async fn take(&self, token: &str) -> Result<Taken, RedisError> {
-        let _ = token;
-        todo!("consumer")
+        let name = self.config.name.as_deref().unwrap_or("");
+        self.run(&TAKE, &[token, &millis(self.config.lock), &self.clock.now(), name]).await?.taken()
     }
 
     /// Counts what could be taken, and promotes nothing.
@@ -98,25 +144,27 @@ impl Consumer {
     /// # Errors
     /// [`RedisError`].
     pub async fn look(&self, limit: usize) -> Result<Look, RedisError> {
-        let _ = limit;
-        todo!("consumer")
+        self.run(&LOOK, &[&limit.to_string(), &self.clock.now()]).await?.look()
     }
 
-    /// Puts the marker back, if there is work: somebody who took it does not take the work.
+    /// Puts the marker back, if there is work: somebody who took it does not take the work. Does nothing while the queue is
+    /// paused, at its limit of active entries or at its rate limit.
     ///
     /// # Errors
     /// [`RedisError`].
     pub async fn wake(&self) -> Result<(), RedisError> {
-        todo!("consumer")
+        self.run(&WAKE, &[]).await?.done()
     }
 
-    /// Ends an entry with a result (moveToFinished). `returnvalue` is JSON text.
+    /// Ends an entry with a result (moveToFinished). `returnvalue` is JSON text; any other is written as a JSON string,
+    /// because one text that is no JSON ends the listeners of BullMQ's own clients.
     ///
     /// # Errors
     /// [`RedisError`].
     pub async fn complete(&self, entry: &Entry, token: &str, returnvalue: &str) -> Result<Moved, RedisError> {
-        let _ = (entry, token, returnvalue);
-        todo!("consumer")
+        let [count, age, limit] = kept(entry.options().keep_completed());
+        let arguments = [&entry.id, token, &self.clock.now(), &json(returnvalue), &count, &age, &limit];
+        self.run(&COMPLETE, &arguments).await?.moved()
     }
 
     /// Ends an entry without one.
@@ -124,11 +172,15 @@ impl Consumer {
     /// # Errors
     /// [`RedisError`].
     pub async fn fail(&self, entry: &Entry, token: &str, reason: &str) -> Result<Moved, RedisError> {
-        let _ = (entry, token, reason);
-        todo!("consumer")
+        let options = entry.options();
+        let [count, age, limit] = kept(options.keep_failed());
+        let (traces, attempts) = (entry.stacktrace_with(reason), options.attempts().to_string());
+        let now = self.clock.now();
+        let arguments = [&entry.id, token, &now, reason, &traces, &attempts, &count, &age, &limit];
+        self.run(&FAIL, &arguments).await?.moved()
     }
 
-    /// Lets an entry be tried again, at once when `delay` is nothing; the attempt counts.
+    /// Lets an entry be tried again, at once when `delay` is nothing; the attempt counts. No more than a year is waited.
     ///
     /// # Errors
     /// [`RedisError`].
@@ -139,26 +191,27 @@ impl Consumer {
         reason: &str,
         delay: Duration,
     ) -> Result<Moved, RedisError> {
-        let _ = (entry, token, reason, delay);
-        todo!("consumer")
+        let lifo = if entry.options().lifo() { "1" } else { "" };
+        let traces = entry.stacktrace_with(reason);
+        let (now, delay) = (self.clock.now(), millis(delay.min(LONGEST)));
+        self.run(&RETRY, &[&entry.id, token, &now, &delay, reason, &traces, lifo]).await?.moved()
     }
 
-    /// Lets an entry come back after a while; no attempt is counted.
+    /// Lets an entry come back after a while, a year at most; no attempt is counted.
     ///
     /// # Errors
     /// [`RedisError`].
     pub async fn postpone(&self, id: &str, token: &str, delay: Duration) -> Result<Moved, RedisError> {
-        let _ = (id, token, delay);
-        todo!("consumer")
+        self.run(&POSTPONE, &[id, token, &self.clock.now(), &millis(delay.min(LONGEST))]).await?.moved()
     }
 
-    /// Puts an entry back to the front of `wait`; no attempt is counted, and none as stalled.
+    /// Puts an entry back to where it was taken from: the front of `wait`, or of its priority; no attempt is counted, and
+    /// none as stalled.
     ///
     /// # Errors
     /// [`RedisError`].
     pub async fn give_back(&self, id: &str, token: &str) -> Result<Moved, RedisError> {
-        let _ = (id, token);
-        todo!("consumer")
+        self.run(&GIVE_BACK, &[id, token, &self.clock.now()]).await?.moved()
     }
 
     /// Prolongs locks, given as id and token; the ids whose lock is not ours any more come back.
@@ -166,18 +219,24 @@ impl Consumer {
     /// # Errors
     /// [`RedisError`].
     pub async fn extend(&self, held: &[(String, String)]) -> Result<Vec<String>, RedisError> {
-        let _ = held;
-        todo!("consumer")
+        let lock = millis(self.config.lock);
+        let mut lost = Vec::new();
+        for part in held.chunks(LOCKS_AT_ONCE) {
+            let mut arguments = vec![lock.as_str()];
+            arguments.extend(part.iter().flat_map(|(id, token)| [id.as_str(), token.as_str()]));
+            lost.extend(self.run(&EXTEND, &arguments).await?.ids("lost")?);
+        }
+        Ok(lost)
     }
 
-    /// Writes how far an entry has come (`progress`, JSON text) and one line of its log, keeping as many lines as the
-    /// entry asks for.
+    /// Writes how far an entry has come (`progress`, JSON text as with [`complete`](Self::complete)) and one line of its
+    /// log, keeping as many lines as the entry asks for. Nothing is written of an entry that is gone.
     ///
     /// # Errors
     /// [`RedisError`].
     pub async fn came_to(&self, entry: &Entry, progress: &str, line: &str) -> Result<(), RedisError> {
-        let _ = (entry, progress, line);
-        todo!("consumer")
+        let lines = entry.options().log_lines().unwrap_or(0).to_string();
+        self.run(&CAME_TO, &[&entry.id, &json(progress), line, &lines]).await?.done()
     }
 
     /// An entry as it is now; `None` when it is gone.
@@ -185,14 +244,15 @@ impl Consumer {
     /// # Errors
     /// [`RedisError`].
     pub async fn read(&self, id: &str) -> Result<Option<Entry>, RedisError> {
-        let _ = id;
-        todo!("consumer")
+        self.run(&READ, &[id]).await?.found()
     }
 
-    /// Replaces, in one script, the locks of active entries whose token begins with `prefix` (`<worker id>:`): by the
-    /// tokens in `mine` (id and token; also where the entry has no lock any more), leaves those in `leave` (ids) and
-    /// those whose whole token is in `spare` alone, and puts all others back to the front of `wait`, not counted as
-    /// stalled.
+    /// Replaces the locks of active entries whose token begins with `prefix` (`<worker id>:`; an empty one is the beginning
+    /// of none): by the tokens in `mine` (id and token; also where the entry has no lock any more), leaves those in `leave`
+    /// (ids) and those whose whole token is in `spare` alone, and puts all others back to where they were taken from, not
+    /// counted as stalled. Each lock is replaced in one script; where more than [`LOCKS_AT_ONCE`] entries are active they
+    /// are looked at in portions, oldest first, and an entry may be passed over when others end in between: whoever has to
+    /// be sure calls again.
     ///
     /// # Errors
     /// [`RedisError`].
@@ -203,15 +263,56 @@ impl Consumer {
         leave: &[String],
         spare: &[String],
     ) -> Result<HandedOver, RedisError> {
-        let _ = (prefix, mine, leave, spare);
-        todo!("consumer")
+        let (lock, now, size) = (millis(self.config.lock), self.clock.now(), LOCKS_AT_ONCE.to_string());
+        let lengths = [2 * mine.len(), leave.len(), spare.len()].map(|length| length.to_string());
+        let mut lists = vec![lengths[0].as_str()];
+        lists.extend(mine.iter().flat_map(|(id, token)| [id.as_str(), token.as_str()]));
+        for (length, list) in [(&lengths[1], leave), (&lengths[2], spare)] {
+            lists.push(length);
+            lists.extend(list.iter().map(String::as_str));
+        }
+        let mut over = HandedOver::default();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let from = from.to_string();
+            let mut arguments = vec![lock.as_str(), &now, prefix, &from, &size];
+            arguments.extend(&lists);
+            next = self.run(&HAND_OVER, &arguments).await?.handed(&mut over)?;
+        }
+        Ok(over)
     }
 
     /// Looks for entries whose worker has let their lock run out, unless somebody did so within the interval; their ids.
+    /// They wait at the front again. One that has stalled too often is marked to be failed by whoever takes it.
     ///
     /// # Errors
     /// [`RedisError`].
     pub async fn check_stalled(&self) -> Result<Vec<String>, RedisError> {
-        todo!("consumer")
+        let (interval, most) = (millis(self.config.stalled_interval), self.config.max_stalled.to_string());
+        self.run(&CHECK_STALLED, &[&self.clock.now(), &interval, &most]).await?.ids("stalled")
     }
+
+    async fn run(&self, operation: &Operation, arguments: &[&str]) -> Result<Answer, RedisError> {
+        let whole = self.link.run(operation, arguments).await?;
+        Ok(Answer::new(operation.name, whole))
+    }
+}
+
+/// Whole milliseconds; Redis refuses a lock or an interval of none.
+fn millis(span: Duration) -> String {
+    span.as_millis().to_string()
+}
+
+fn json(text: &str) -> Cow<'_, str> {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(Value::from(text).to_string()),
+    }
+}
+
+/// A keep rule as the scripts read it.
+fn kept(keep: Keep) -> [String; 3] {
+    let count = keep.count.map_or_else(|| "-1".to_owned(), |count| count.to_string());
+    let age = keep.age.map_or_else(|| "-1".to_owned(), millis);
+    [count, age, keep.limit.to_string()]
 }

@@ -1,5 +1,14 @@
 //! An entry of the queue as its hash says it.
 
+mod options;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use options::leading_integer;
+pub(super) use options::{Keep, LONGEST, Options};
+
 use crate::domain::delivery::{Delivered, Retries};
 
 /// An entry. Other programs write it: whatever cannot be read has the value that BullMQ's own readers give it.
@@ -32,16 +41,55 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads a hash, field and value in turn.
+    /// Reads a hash, field and value in turn; of a field that comes twice the last one counts.
     #[must_use]
     pub fn read(id: &str, fields: &[(String, String)]) -> Self {
-        let _ = (id, fields);
-        todo!("consumer")
+        // An empty text is no text to BullMQ's readers.
+        let text = |name: &str| {
+            let found = fields.iter().rev().find(|(field, _)| field == name);
+            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        };
+        let count = |name: &str| {
+            let read = text(name).and_then(|value| leading_integer(&value));
+            read.map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+        };
+        let opts = text("opts").unwrap_or_else(|| "{}".to_owned());
+        Self {
+            id: id.to_owned(),
+            name: text("name").unwrap_or_default(),
+            data: text("data").unwrap_or_else(|| "{}".to_owned()),
+            timestamp: text("timestamp").and_then(|value| leading_integer(&value)).unwrap_or(0),
+            // The older name of the count, where there is one, is what BullMQ's readers prefer.
+            atm: count("attemptsMade").or_else(|| count("atm")).unwrap_or(0),
+            ats: count("ats").unwrap_or(0),
+            deferred: text("defa"),
+            scheduler: text("rjk"),
+            parent_key: text("parentKey"),
+            stacktrace: text("stacktrace"),
+            retries: Options::read(&opts).retries(),
+            opts,
+        }
     }
 
     /// What the decision about it needs.
     #[must_use]
     pub const fn delivered(&self) -> Delivered {
         Delivered { atm: self.atm, deferred: self.deferred.is_some() }
+    }
+
+    pub(super) fn options(&self) -> Options {
+        Options::read(&self.opts)
+    }
+
+    /// The stack traces with one more failed attempt, as JSON text: the newest ones, as many as the entry asks for.
+    pub(super) fn stacktrace_with(&self, reason: &str) -> String {
+        let before =
+            self.stacktrace.as_deref().and_then(|text| serde_json::from_str::<Vec<Value>>(text).ok());
+        let mut traces = before.unwrap_or_default();
+        traces.push(Value::from(reason));
+        if let Some(limit) = self.options().stack_traces() {
+            traces.drain(..traces.len().saturating_sub(limit));
+        }
+        Value::from(traces).to_string()
     }
 }

@@ -1,0 +1,5 @@
+-- Puts the signal back for another worker, where there is something for it.
+--   answers  done
+
+signal(switches(base))
+return { "done" }
