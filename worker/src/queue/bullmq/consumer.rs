@@ -48,7 +48,7 @@ static READ: LazyLock<Operation> = LazyLock::new(|| operation!("read", "queue"))
 static HAND_OVER: LazyLock<Operation> = LazyLock::new(|| operation!("hand_over", "queue", "enqueue"));
 static CHECK_STALLED: LazyLock<Operation> = LazyLock::new(|| operation!("check_stalled", "queue"));
 
-/// How many locks one script looks at: Redis serves nobody else meanwhile.
+/// How many locks one script prolongs: a call takes no more than some thousand keys.
 const LOCKS_AT_ONCE: usize = 500;
 
 /// How an entry is taken and kept.
@@ -99,8 +99,10 @@ pub struct Look {
 pub struct HandedOver {
     /// Entries whose lock is ours now.
     pub ours: Vec<String>,
-    /// Entries back at the front of `wait`.
+    /// Entries back where they were taken from.
     pub given_back: Vec<String>,
+    /// How many active entries still have such a lock because they were to be left alone by their id.
+    pub left: usize,
 }
 
 /// The operations of a worker.
@@ -247,12 +249,10 @@ impl Consumer {
         self.run(&READ, &[id]).await?.found()
     }
 
-    /// Replaces the locks of active entries whose token begins with `prefix` (`<worker id>:`; an empty one is the beginning
-    /// of none): by the tokens in `mine` (id and token; also where the entry has no lock any more), leaves those in `leave`
-    /// (ids) and those whose whole token is in `spare` alone, and puts all others back to where they were taken from, not
-    /// counted as stalled. Each lock is replaced in one script; where more than [`LOCKS_AT_ONCE`] entries are active they
-    /// are looked at in portions, oldest first, and an entry may be passed over when others end in between: whoever has to
-    /// be sure calls again.
+    /// Replaces, in one script, the locks of active entries whose token begins with `prefix` (`<worker id>:`; an empty one
+    /// is the beginning of none): by the tokens in `mine` (id and token; also where the entry has no lock any more),
+    /// leaves those in `leave` (ids) and those whose whole token is in `spare` alone, and puts all others back to where
+    /// they were taken from, not counted as stalled.
     ///
     /// # Errors
     /// [`RedisError`].
@@ -263,23 +263,15 @@ impl Consumer {
         leave: &[String],
         spare: &[String],
     ) -> Result<HandedOver, RedisError> {
-        let (lock, now, size) = (millis(self.config.lock), self.clock.now(), LOCKS_AT_ONCE.to_string());
+        let (lock, now) = (millis(self.config.lock), self.clock.now());
         let lengths = [2 * mine.len(), leave.len(), spare.len()].map(|length| length.to_string());
-        let mut lists = vec![lengths[0].as_str()];
-        lists.extend(mine.iter().flat_map(|(id, token)| [id.as_str(), token.as_str()]));
+        let mut arguments = vec![lock.as_str(), &now, prefix, &lengths[0]];
+        arguments.extend(mine.iter().flat_map(|(id, token)| [id.as_str(), token.as_str()]));
         for (length, list) in [(&lengths[1], leave), (&lengths[2], spare)] {
-            lists.push(length);
-            lists.extend(list.iter().map(String::as_str));
+            arguments.push(length);
+            arguments.extend(list.iter().map(String::as_str));
         }
-        let mut over = HandedOver::default();
-        let mut next = Some(0);
-        while let Some(from) = next {
-            let from = from.to_string();
-            let mut arguments = vec![lock.as_str(), &now, prefix, &from, &size];
-            arguments.extend(&lists);
-            next = self.run(&HAND_OVER, &arguments).await?.handed(&mut over)?;
-        }
-        Ok(over)
+        self.run(&HAND_OVER, &arguments).await?.handed()
     }
 
     /// Looks for entries whose worker has let their lock run out, unless somebody did so within the interval; their ids.

@@ -68,16 +68,15 @@ impl Answer {
         }
     }
 
-    /// Puts what was handed over to the rest; where to go on.
-    pub(super) fn handed(self, over: &mut HandedOver) -> Result<Option<i64>, RedisError> {
-        let (ours, given_back, next) = match self.parts() {
-            ("handed", [ours, given_back]) => (ours, given_back, None),
-            ("handed", [ours, given_back, Value::Int(next)]) => (ours, given_back, Some(*next)),
-            _ => return Err(self.odd()),
-        };
-        over.ours.extend(self.texts(ours)?);
-        over.given_back.extend(self.texts(given_back)?);
-        Ok(next)
+    pub(super) fn handed(self) -> Result<HandedOver, RedisError> {
+        match self.parts() {
+            ("handed", [ours, given_back, Value::Int(left)]) => Ok(HandedOver {
+                ours: self.texts(ours)?,
+                given_back: self.texts(given_back)?,
+                left: usize::try_from(*left).unwrap_or(0),
+            }),
+            _ => Err(self.odd()),
+        }
     }
 
     fn parts(&self) -> (&str, &[Value]) {
