@@ -14,6 +14,7 @@ mod listener;
 mod payload;
 pub mod producer;
 mod reconciler;
+mod scheduler;
 mod script;
 #[cfg(test)]
 pub(crate) mod testing;

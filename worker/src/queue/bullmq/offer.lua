@@ -1,0 +1,47 @@
+-- Makes sure that an entry with a custom id runs.
+--   ARGV     the fields of parts/store.lua
+--   answers  added; again (it had ended); found (it was in no list, and is now); there
+
+-- Lists longer than this are not looked through: the entry counts as being there.
+local LONGEST = 20000
+
+local function listed(list, id)
+  local length = redis.call("LLEN", list)
+  if length > LONGEST then
+    return true
+  end
+  for first = 0, length - 1, 1000 do
+    for _, other in ipairs(redis.call("LRANGE", list, first, first + 999)) do
+      if other == id then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+local function somewhere(id)
+  for _, set in ipairs({ "delayed", "prioritized", "waiting-children" }) do
+    if redis.call("ZSCORE", base .. set, id) then
+      return true
+    end
+  end
+  return listed(base .. "active", id) or listed(base .. "wait", id) or listed(base .. "paused", id)
+end
+
+local queue = conditions()
+local entry = entry_of(ARGV, 1)
+if redis.call("EXISTS", base .. entry.id) == 0 then
+  redis.call("INCR", base .. "id")
+  store(queue, entry, entry.id)
+  return { "added" }
+end
+if reprocess(queue, entry.id) then
+  return { "again" }
+end
+if somewhere(entry.id) then
+  return { "there" }
+end
+local priority = redis.call("HGET", base .. entry.id, "priority")
+place_waiting(queue, entry.id, tonumber(priority or "0") or 0, false, false)
+return { "found" }
