@@ -71,6 +71,7 @@ const FOREIGN: &[(&str, Home)] = &[
     ("libsql", Home::Only(&["db", "store"])),
     ("redis", Home::Only(&["queue"])),
     ("tokio_rustls", Home::Only(&["queue"])),
+    ("jiff", Home::Only(&["queue"])),
     ("bollard", Home::Only(&["sandbox"])),
     ("tar", Home::Only(&["sandbox"])),
     ("hickory_resolver", Home::Only(&["gateway"])),
