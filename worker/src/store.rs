@@ -9,6 +9,7 @@ mod attempts;
 mod audit;
 mod claim;
 mod containers;
+mod deliveries;
 mod documents;
 mod error;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use attempts::{AttemptRecord, AttemptView};
 pub use audit::AuditView;
 pub use claim::Claim;
 pub use containers::{ContainerRow, Obligation, Remnant};
+pub use deliveries::{Arrival, Disposition};
 pub use error::StoreError;
 pub use gauges::QueueGauges;
 pub use jobs::JobFilter;
@@ -59,6 +61,7 @@ pub use schema::{Migrated, Schema};
 pub use settle::{Advanced, Applied, Rows, SettleError, Settled};
 pub use stats::{HOURS, Hour, Percentiles, Queue, Slow, Stats};
 pub use submit::NewJob;
+pub use transitions::Serving;
 pub use workers::{WorkerRow, WorkerView};
 
 use crate::db::{Db, now_ms};

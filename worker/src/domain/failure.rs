@@ -101,6 +101,30 @@ impl FailureClass {
     }
 }
 
+impl FailureClass {
+    /// What happened, in words that owe nothing to the site.
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::InvalidTarget => "the address cannot be fetched",
+            Self::EgressDenied => "the address or port is not allowed",
+            Self::RobotsDisallowed => "the site's robots.txt does not allow it",
+            Self::Dns => "the name of the host does not resolve",
+            Self::Connect => "no connection to the host",
+            Self::Tls => "no TLS session with the host",
+            Self::HttpProtocol => "the host does not speak HTTP",
+            Self::Timeout => "no response within the time",
+            Self::AnalysisTimeout => "the analysis took too long",
+            Self::OutOfMemory => "the container needed more memory than its limit",
+            Self::OutputInvalid => "the container's output is no report",
+            Self::OutputTooLarge => "the container's output is longer than its limit",
+            Self::ContainerCrash => "the fetcher ended without a report",
+            Self::Lost => "the attempt was lost",
+            Self::Cancelled => "the scan was cancelled",
+            Self::Stalled => "the queue gave up on the delivery",
+        }
+    }
+}
+
 /// How far the attempt had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -162,6 +186,21 @@ impl Failure {
     pub fn new(class: FailureClass, stage: FailureStage, message: impl Into<String>) -> Self {
         let retryable = matches!(class, FailureClass::Lost | FailureClass::ContainerCrash);
         Self { class, stage, message: bounded(message.into()), retryable }
+    }
+
+    /// The failure as whoever asked for the scan is told it in another system: the class, and why. What a container had
+    /// a part in may quote a page, so for that there is a sentence of ours; the message itself is in the job's row. A
+    /// queue that gave up on a delivery is told in its own words.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let why = match (self.class, self.stage) {
+            (FailureClass::Stalled, _) => return self.message.clone(),
+            (_, FailureStage::Fetch | FailureStage::Report) => self.class.sentence(),
+            (_, FailureStage::Claim | FailureStage::Start | FailureStage::Analyse | FailureStage::Store) => {
+                &self.message
+            }
+        };
+        format!("{}: {why}", self.class.as_str())
     }
 
     /// The failure of a scan whose first hop got no response head.
@@ -232,6 +271,20 @@ mod tests {
         assert!(Failure::from_hop(ErrorClass::DnsUnavailable, "").retryable);
         assert!(!Failure::from_hop(ErrorClass::Dns, "").retryable);
         assert!(!Failure::from_hop(ErrorClass::Connect, "").retryable);
+    }
+
+    #[test]
+    fn a_reason_quotes_nothing_that_a_container_said() {
+        for class in FailureClass::ALL.into_iter().filter(|class| *class != FailureClass::Stalled) {
+            for stage in [FailureStage::Fetch, FailureStage::Report] {
+                let reason = Failure::new(class, stage, "<h1>page</h1>").reason();
+                assert!(reason.starts_with(class.as_str()) && !reason.contains("page</h1>"), "{reason}");
+            }
+            let ours = Failure::new(class, FailureStage::Claim, "in our words").reason();
+            assert_eq!(ours, format!("{}: in our words", class.as_str()));
+        }
+        let stalled = Failure::new(FailureClass::Stalled, FailureStage::Claim, "the queue's words");
+        assert_eq!(stalled.reason(), "the queue's words");
     }
 
     #[test]

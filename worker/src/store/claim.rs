@@ -6,7 +6,7 @@ use libsql::params;
 
 use super::jobs::{job_columns, read_job};
 use super::settle::twice;
-use super::transitions::{Edge, Grant, write_edge};
+use super::transitions::{Edge, Grant, Serving, write_edge};
 use super::{Result, Rows, Store, StoreError, settle};
 use crate::db::{Ask, Found, Unit};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
@@ -87,7 +87,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::ContainerTaken`] when the container is not the worker's any more; the database's.
     pub async fn claim(&self, request: Claim<'_>) -> Result<Option<Lease>> {
-        let grant = Grant { worker: request.worker.clone(), container: Some(request.container.to_owned()) };
+        let container = Some(request.container.to_owned());
+        let grant = Grant { worker: request.worker.clone(), container, serving: Serving::Nothing };
         let op = OpId::fresh();
         let handed = twice(|| {
             let (grant, op, reserved) = (grant.clone(), op.clone(), request.reserved);
@@ -107,14 +108,8 @@ async fn take(
     served: &Mutex<String>,
     unheard: Unheard,
 ) -> Result<Option<Handed>> {
-    let before = lock(&unheard).iter().find(|claimed| claimed.op == op).cloned();
-    if let Some(claimed) = before {
-        let stands = stands(unit, &claimed).await?;
-        // Either way: what was not written then is not to be given back once this try has written it.
-        lock(&unheard).retain(|claimed| claimed.op != op);
-        if stands {
-            return Ok(Some(Handed { claimed: Some(claimed), unheard }));
-        }
+    if let Some(handed) = before(unit, &op, &unheard).await? {
+        return Ok(Some(handed));
     }
     let container = grant.container.clone().unwrap_or_default();
     let taken = Ask::new(TAKEN, params![container.as_str(), grant.worker.as_str()])?;
@@ -130,12 +125,44 @@ async fn take(
     }
     let next = if next.is_empty() { first } else { next };
     let Some(job) = next.first(read_job)? else { return Ok(None) };
-    let claim = step(State::Queued, Event::Claim)
-        .map_err(|_| StoreError::Unfit { what: "a queued job cannot be claimed" })?;
-    let Edge::Held(job) = write_edge(unit, &job, &claim, Some(grant), &op).await? else { return Ok(None) };
-    if !reserved {
+    let handed = claim_row(unit, &job, grant, op, unheard).await?;
+    if handed.is_some() && !reserved {
         lock(served).clone_from(&job.user);
     }
+    Ok(handed)
+}
+
+/// The claim that an earlier try of this operation wrote, whose answer was lost.
+pub(super) async fn before(unit: &Unit, op: &OpId, unheard: &Unheard) -> Result<Option<Handed>> {
+    let claimed = lock(unheard).iter().find(|claimed| claimed.op == *op).cloned();
+    let Some(claimed) = claimed else { return Ok(None) };
+    let stands = stands(unit, &claimed).await?;
+    // Either way: what was not written then is not to be given back once this try has written it.
+    lock(unheard).retain(|claimed| claimed.op != *op);
+    Ok(stands.then(|| Handed { claimed: Some(claimed), unheard: Arc::clone(unheard) }))
+}
+
+/// Makes sure that the container which is to get a job is still its worker's.
+pub(super) async fn check_container(unit: &Unit, grant: &Grant) -> Result<()> {
+    let Some(container) = grant.container.as_deref() else { return Ok(()) };
+    let values = params![container, grant.worker.as_str()];
+    if unit.first(TAKEN, values, |row| row.int(0)).await?.is_some() {
+        return Err(StoreError::ContainerTaken { container: container.to_owned() });
+    }
+    Ok(())
+}
+
+/// Claims one queued row; `None` when somebody was faster.
+pub(super) async fn claim_row(
+    unit: &Unit,
+    job: &Job,
+    grant: &Grant,
+    op: OpId,
+    unheard: Unheard,
+) -> Result<Option<Handed>> {
+    let claim = step(State::Queued, Event::Claim)
+        .map_err(|_| StoreError::Unfit { what: "a queued job cannot be claimed" })?;
+    let Edge::Held(job) = write_edge(unit, job, &claim, Some(grant), &op).await? else { return Ok(None) };
     Ok(Some(Handed { claimed: Some(Claimed { job, op }), unheard }))
 }
 
@@ -151,13 +178,13 @@ pub(super) struct Claimed {
 }
 
 /// A claimed job on its way to the caller. Dropped on the way, it is unheard.
-struct Handed {
+pub(super) struct Handed {
     claimed: Option<Claimed>,
     unheard: Unheard,
 }
 
 impl Handed {
-    fn take(mut self) -> Option<Lease> {
+    pub(super) fn take(mut self) -> Option<Lease> {
         self.claimed.take().map(|claimed| Lease::granted(claimed.job))
     }
 }

@@ -8,9 +8,9 @@ use super::claim::readable_id;
 use super::containers::{CONTAINER_COLUMNS, ContainerRow, container_columns, read_container};
 use super::jobs::{JOB_COLUMNS, find, job_columns, read_job};
 use super::settle::{Rows, twice, write};
-use super::transitions::{Edge, Grant, millis, write_edge};
+use super::transitions::{Edge, Grant, Serving, millis, write_edge};
 use super::{Result, Store, StoreError};
-use crate::db::now_ms;
+use crate::db::{Columns, now_ms};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{DEAD_AFTER, Job, LEASE, Lease, OpId, ScanId, WorkerId};
 use crate::domain::state::{Event, State, step};
@@ -28,20 +28,36 @@ pub struct Orphan {
     pub abandoned: bool,
 }
 
+/// A row at work with what is known of its owner and container, and whether nobody waits for it.
+macro_rules! orphan_columns {
+    () => {
+        concat!(
+            "SELECT ",
+            job_columns!(),
+            ", owner.engine_id, ",
+            container_columns!(),
+            ", scan_jobs.reserved_for IS NOT NULL AND NOT EXISTS (
+               SELECT 1 FROM workers WHERE workers.id = scan_jobs.reserved_for AND heartbeat_ms >= ",
+            now_ms!(),
+            " - ?2)
+             FROM scan_jobs "
+        )
+    };
+}
+
+macro_rules! owner_and_container {
+    () => {
+        " LEFT JOIN workers AS owner ON owner.id = scan_jobs.lease_owner
+          LEFT JOIN containers AS c ON c.container_id = scan_jobs.container_id "
+    };
+}
+
 /// Of the few rows at work: those of dead owners, and those that nobody ever leased.
 pub(super) const ORPHANS: &str = concat!(
-    "SELECT ",
-    job_columns!(),
-    ", owner.engine_id, ",
-    container_columns!(),
-    ", scan_jobs.reserved_for IS NOT NULL AND NOT EXISTS (
-       SELECT 1 FROM workers WHERE workers.id = scan_jobs.reserved_for AND heartbeat_ms >= ",
-    now_ms!(),
-    " - ?2)
-     FROM scan_jobs INDEXED BY scan_jobs_leased
-       LEFT JOIN workers AS owner ON owner.id = scan_jobs.lease_owner
-       LEFT JOIN containers AS c ON c.container_id = scan_jobs.container_id
-     WHERE scan_jobs.state IN ('FETCHING', 'ANALYZING')
+    orphan_columns!(),
+    "INDEXED BY scan_jobs_leased",
+    owner_and_container!(),
+    "WHERE scan_jobs.state IN ('FETCHING', 'ANALYZING')
        AND CASE WHEN scan_jobs.lease_owner IS NULL
          THEN scan_jobs.updated_at * 1000 < ",
     now_ms!(),
@@ -52,6 +68,20 @@ pub(super) const ORPHANS: &str = concat!(
     now_ms!(),
     " - ?2 END",
     readable_id!()
+);
+
+/// One row at work whose lease has run out, however its owner does.
+pub(super) const ORPHAN: &str = concat!(
+    orphan_columns!(),
+    owner_and_container!(),
+    "WHERE scan_jobs.id = ?3 AND scan_jobs.state IN ('FETCHING', 'ANALYZING')
+       AND CASE WHEN scan_jobs.lease_owner IS NULL
+         THEN scan_jobs.updated_at * 1000 < ",
+    now_ms!(),
+    " - ?1
+         ELSE coalesce(scan_jobs.lease_until, 0) < ",
+    now_ms!(),
+    " END"
 );
 
 pub(super) const ABANDONED: &str = concat!(
@@ -70,23 +100,17 @@ impl Store {
     /// The database's.
     pub async fn orphans(&self, unleased_after: Duration) -> Result<Vec<Orphan>> {
         let ages = params![millis(unleased_after), millis(DEAD_AFTER)];
-        self.db
-            .read(async move |unit| {
-                unit.query(ORPHANS, ages, |row| {
-                    const CONTAINER: i32 = JOB_COLUMNS + 1;
-                    const ABANDONED: i32 = CONTAINER + CONTAINER_COLUMNS;
-                    let container = match row.opt_text(CONTAINER)? {
-                        Some(_) => Some(read_container(row, CONTAINER)?),
-                        None => None,
-                    };
-                    let of_worker = row.opt_text(JOB_COLUMNS)?;
-                    let engine_id = container.as_ref().map(|c| c.obligation.engine_id.clone()).or(of_worker);
-                    let abandoned = row.flag(ABANDONED)?;
-                    Ok::<_, StoreError>(Orphan { job: read_job(row)?, container, engine_id, abandoned })
-                })
-                .await
-            })
-            .await
+        self.db.read(async move |unit| unit.query(ORPHANS, ages, read_orphan).await).await
+    }
+
+    /// The job at work with this id, if its lease has run out; a row that nobody ever leased, if it has had no change
+    /// for this long.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn orphan(&self, id: &ScanId, unleased_after: Duration) -> Result<Option<Orphan>> {
+        let values = params![millis(unleased_after), millis(DEAD_AFTER), id.as_str()];
+        self.db.read(async move |unit| unit.first(ORPHAN, values, read_orphan).await).await
     }
 
     /// Takes an orphan over: a new lease on the same attempt. `None` when its lease lives again or somebody was
@@ -94,10 +118,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unfit`] for a job that nobody can work on; the database's.
-    pub async fn take_over(&self, job: &Job, me: &WorkerId) -> Result<Option<Lease>> {
+    pub async fn take_over(&self, job: &Job, me: &WorkerId, serving: Serving) -> Result<Option<Lease>> {
         let taken = step(job.state, Event::TakeOver)
             .map_err(|_| StoreError::Unfit { what: "only a job at work can be taken over" })?;
-        let grant = Grant { worker: me.clone(), container: None };
+        let grant = Grant { worker: me.clone(), container: None, serving };
         let op = OpId::fresh();
         let taken = twice(|| {
             let (job, taken, grant, op) = (job.clone(), taken.clone(), grant.clone(), op.clone());
@@ -183,4 +207,17 @@ impl Store {
             })
             .await
     }
+}
+
+fn read_orphan(row: &Columns<'_>) -> Result<Orphan> {
+    const CONTAINER: i32 = JOB_COLUMNS + 1;
+    const ABANDONED: i32 = CONTAINER + CONTAINER_COLUMNS;
+    let container = match row.opt_text(CONTAINER)? {
+        Some(_) => Some(read_container(row, CONTAINER)?),
+        None => None,
+    };
+    let of_worker = row.opt_text(JOB_COLUMNS)?;
+    let engine_id = container.as_ref().map(|c| c.obligation.engine_id.clone()).or(of_worker);
+    let abandoned = row.flag(ABANDONED)?;
+    Ok(Orphan { job: read_job(row)?, container, engine_id, abandoned })
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::settle::settled;
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
-use crate::db::now_ms;
+use crate::db::{Unit, now_ms};
 use crate::domain::scan::{Method, Options, ScanId, WorkerId};
 use crate::domain::target::Target;
 
@@ -41,30 +41,16 @@ impl Store {
     /// # Errors
     /// [`crate::db::DbError::Rejected`] for an id that exists already; the database's.
     pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<ScanId>> {
-        const USERS: &str = "INSERT INTO users (clerk_user_id, created_at, updated_at)
-            SELECT DISTINCT value ->> 'user', unixepoch(), unixepoch() FROM json_each(?) WHERE true
-            ON CONFLICT (clerk_user_id) DO NOTHING";
-        const JOBS: &str = concat!(
-            "INSERT INTO scan_jobs (id, user_id, url, state, created_at, updated_at, version, kind, options,
-               priority, host, ready, run_at, created_ms, max_attempts, reserved_for, method)
-             SELECT value ->> 'id', value ->> 'user', value ->> 'url', 'QUEUED', unixepoch(), unixepoch(), 1,
-               'scan', value ->> 'options', value ->> 'priority', value ->> 'host',
-               value ->> 'delay' IS NULL, ",
-            now_ms!(),
-            " + value ->> 'delay', ",
-            now_ms!(),
-            ", value ->> 'maxAttempts', value ->> 'reservedFor', value ->> 'method'
-             FROM json_each(?)"
-        );
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
         const THERE: &str = "SELECT count(*) FROM json_each(?) AS new
             JOIN scan_jobs ON scan_jobs.id = new.value ->> 'id' AND scan_jobs.url = new.value ->> 'url'
               AND scan_jobs.user_id = new.value ->> 'user'";
+        let ids: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
         let (rows, count) = (json!(jobs.iter().map(row).collect::<Vec<_>>()).to_string(), jobs.len());
-        let insert = |again: bool| {
-            let rows = rows.clone();
+        let once = |again: bool| {
+            let (jobs, rows) = (jobs.clone(), rows.clone());
             self.db.write(async move |unit| {
                 // They share a transaction: all are there, or none.
                 if again
@@ -73,14 +59,36 @@ impl Store {
                 {
                     return Ok::<_, StoreError>(());
                 }
-                unit.execute_later(USERS, [rows.as_str()]).await?;
-                Ok(unit.execute_later(JOBS, [rows.as_str()]).await?)
+                insert(unit, &jobs).await
             })
         };
-        settled(insert(false).await, insert(true)).await?;
+        settled(once(false).await, once(true)).await?;
         self.announce_due();
-        Ok(jobs.into_iter().map(|job| job.id).collect())
+        Ok(ids)
     }
+}
+
+/// Makes rows of jobs, and of users that are not there, within a unit of work.
+pub(super) async fn insert(unit: &Unit, jobs: &[NewJob]) -> Result<()> {
+    const USERS: &str = "INSERT INTO users (clerk_user_id, created_at, updated_at)
+        SELECT DISTINCT value ->> 'user', unixepoch(), unixepoch() FROM json_each(?) WHERE true
+        ON CONFLICT (clerk_user_id) DO NOTHING";
+    const JOBS: &str = concat!(
+        "INSERT INTO scan_jobs (id, user_id, url, state, created_at, updated_at, version, kind, options,
+           priority, host, ready, run_at, created_ms, max_attempts, reserved_for, method)
+         SELECT value ->> 'id', value ->> 'user', value ->> 'url', 'QUEUED', unixepoch(), unixepoch(), 1,
+           'scan', value ->> 'options', value ->> 'priority', value ->> 'host',
+           value ->> 'delay' IS NULL, ",
+        now_ms!(),
+        " + value ->> 'delay', ",
+        now_ms!(),
+        ", value ->> 'maxAttempts', value ->> 'reservedFor', value ->> 'method'
+         FROM json_each(?)"
+    );
+    let rows = json!(jobs.iter().map(row).collect::<Vec<_>>()).to_string();
+    unit.execute_later(USERS, [rows.as_str()]).await?;
+    unit.execute_later(JOBS, [rows.as_str()]).await?;
+    Ok(())
 }
 
 fn row(job: &NewJob) -> serde_json::Value {

@@ -129,6 +129,20 @@ impl Store {
         rows.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
     }
 
+    /// Commits and then fails, so many times from now on.
+    pub(crate) async fn lose_answers(&self, count: u32) {
+        let told: super::Result<()> = self
+            .db
+            .write(async move |unit| {
+                // This unit's own answer is the first one lost.
+                unit.deaf.store(count + 1, std::sync::atomic::Ordering::Relaxed);
+                // Something has to be committed.
+                Ok(unit.execute("UPDATE meta SET value = value", ()).await.map(|_| ())?)
+            })
+            .await;
+        assert!(matches!(told, Err(super::StoreError::Db(super::DbError::Unanswered { .. }))));
+    }
+
     /// Submits one job of `local`.
     pub(crate) async fn one(&self, url: &str) -> ScanId {
         self.submit(vec![new_job("local", url)]).await.expect("a job").remove(0)

@@ -6,6 +6,8 @@ mod answers;
 mod claims;
 #[path = "tests/containers.rs"]
 mod containers;
+#[path = "tests/deliveries.rs"]
+mod deliveries;
 #[path = "tests/documents.rs"]
 pub(super) mod documents;
 #[path = "tests/edges.rs"]

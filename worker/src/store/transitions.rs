@@ -8,6 +8,7 @@ use libsql::{Value, params};
 use super::jobs::{find, job_columns, read_job};
 use super::{Result, Store, StoreError};
 use crate::db::{Columns, Unit, now_ms};
+use crate::domain::delivery::Delivery;
 use crate::domain::document::TransitionView;
 use crate::domain::failure::Failure;
 use crate::domain::scan::{Job, LEASE, OpId, ScanId, WorkerId};
@@ -20,6 +21,18 @@ pub(super) struct Grant {
     pub(super) worker: WorkerId,
     /// The container that is to do the attempt; `None` leaves the one that the row names.
     pub(super) container: Option<String>,
+    pub(super) serving: Serving,
+}
+
+/// What an attempt serves beside its job, as the edge that gives the lease writes it into the row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serving {
+    /// No outer queue; a take-over leaves the delivery that the row names.
+    Nothing,
+    /// This delivery.
+    Delivery(Delivery),
+    /// The delivery that the row names, whose lock has this token from now on.
+    Token(String),
 }
 
 /// What became of an edge.
@@ -53,6 +66,10 @@ impl Assignments {
         self.values.extend(values);
     }
 
+    fn delivery(&mut self, Delivery { id, token, atm }: &Delivery) {
+        self.set(DELIVERY, [id.as_str().into(), token.as_str().into(), i64::from(*atm).into()]);
+    }
+
     fn failure(&mut self, failure: &Failure) {
         self.set(
             "failure_class = ?, failure_stage = ?, failure_message = ?, failure_retryable = ?",
@@ -71,6 +88,7 @@ const NO_FAILURE: &str =
 const NO_LEASE: &str = "lease_owner = NULL, lease_until = NULL";
 const NO_CONTAINER: &str = "container_id = NULL";
 const NO_DELIVERY: &str = "delivery_id = NULL, delivery_token = NULL, delivery_atm = NULL";
+const DELIVERY: &str = "delivery_id = ?, delivery_token = ?, delivery_atm = ?";
 const LEASED: &str = concat!("lease_owner = ?, lease_until = ", now_ms!(), " + ?");
 const FINISHED: &str = concat!("finished_ms = ", now_ms!());
 const DUE_NOW: &str = "ready = 1, run_at = NULL";
@@ -134,15 +152,33 @@ fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Res
             row.set(concat!("attempt = attempt + 1, started_ms = ", now_ms!()), []);
             row.set("finished_ms = NULL, cancel_requested = 0", []);
             row.set(NO_FAILURE, []);
+            match grant.map(|grant| &grant.serving) {
+                Some(Serving::Delivery(delivery)) => row.delivery(delivery),
+                Some(Serving::Nothing | Serving::Token(_)) | None => row.set(NO_DELIVERY, []),
+            }
         }
-        Event::TakeOver => lease(&mut row)?,
+        Event::TakeOver => {
+            lease(&mut row)?;
+            match grant.map(|grant| &grant.serving) {
+                Some(Serving::Delivery(delivery)) => row.delivery(delivery),
+                Some(Serving::Token(token)) => row.set("delivery_token = ?", [token.as_str().into()]),
+                Some(Serving::Nothing) | None => {}
+            }
+        }
         Event::Accept => row.set(LEASED_STILL, [millis(LEASE).into()]),
         Event::Complete => {
             row.set(NO_LEASE, []);
             row.set(NO_FAILURE, []);
             row.set(FINISHED, []);
         }
-        Event::Refuse(failure) | Event::Fail(failure) => {
+        Event::Refuse(failure) => {
+            row.set(NO_LEASE, []);
+            // It ends without an attempt: whatever was delivered before has not brought this about.
+            row.set(NO_DELIVERY, []);
+            row.failure(failure);
+            row.set(FINISHED, []);
+        }
+        Event::Fail(failure) => {
             row.set(NO_LEASE, []);
             row.failure(failure);
             row.set(FINISHED, []);
@@ -160,6 +196,7 @@ fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Res
         Event::Lose(failure) => {
             row.set(NO_LEASE, []);
             row.set(NO_CONTAINER, []);
+            row.set(NO_DELIVERY, []);
             row.failure(failure);
             row.set("attempt_base = attempt_base + 1, losses = losses + 1", []);
             row.set(DUE_NOW, []);
@@ -173,6 +210,7 @@ fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Res
         }
         Event::Replay => {
             row.set(NO_CONTAINER, []);
+            row.set(NO_DELIVERY, []);
             row.set(NO_FAILURE, []);
             // The worker that a row was reserved for is gone by the time somebody wants it again.
             row.set("attempt_base = attempt, losses = 0, cancel_requested = 0, reserved_for = NULL", []);

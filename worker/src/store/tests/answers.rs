@@ -8,21 +8,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::scan::{LEASE, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{edge, failure};
-use crate::store::{Advanced, Applied, DbError, Rows, SettleError, Settled, Store, StoreError};
-
-/// Commits and then fails, so many times from now on.
-async fn lose_answers(store: &Store, count: u32) {
-    let told: Result<(), StoreError> = store
-        .db
-        .write(async move |unit: &crate::db::Unit| {
-            // This unit's own answer is the first one lost.
-            unit.deaf.store(count + 1, std::sync::atomic::Ordering::Relaxed);
-            // Something has to be committed.
-            unit.execute("UPDATE meta SET value = value", ()).await.map(|_| ()).map_err(StoreError::from)
-        })
-        .await;
-    assert!(matches!(told, Err(StoreError::Db(DbError::Unanswered { .. }))));
-}
+use crate::store::{Advanced, Applied, DbError, Rows, Serving, SettleError, Settled, Store, StoreError};
 
 async fn claimed(store: &Store) -> (ScanId, WorkerId, Lease) {
     let worker = store.worker().await;
@@ -57,7 +43,7 @@ async fn an_end_that_is_written_twice_is_one_end_with_its_rows_once() {
     let (id, _, lease) = analyzing(&store).await;
     let rows = Rows { body: Some(body()), ..Rows::default() };
     let complete = edge(State::Analyzing, Event::Complete);
-    lose_answers(&store, 2).await;
+    store.lose_answers(2).await;
     let lease = doubtful(store.settle(lease, complete.clone(), rows.clone()).await);
     // What only asks commits too: its answer may be lost like the first.
     let lease = doubtful(store.settle(lease, complete.clone(), rows.clone()).await);
@@ -82,7 +68,7 @@ async fn an_edge_to_the_queue_is_found_even_when_the_row_was_claimed_again() {
     ] {
         let (id, _, lease) = claimed(&store).await;
         let back = edge(State::Fetching, event);
-        lose_answers(&store, 1).await;
+        store.lose_answers(1).await;
         let lease = doubtful(store.settle(lease, back.clone(), Rows::default()).await);
         let other = store.worker().await;
         let next = store.take(&other).await.expect("it is due at once");
@@ -100,7 +86,7 @@ async fn an_edge_to_the_queue_is_found_even_when_the_row_was_claimed_again() {
 async fn an_accepted_report_that_is_written_twice_keeps_the_lease() {
     let (_folder, store) = fresh().await;
     let (id, _, lease) = claimed(&store).await;
-    lose_answers(&store, 1).await;
+    store.lose_answers(1).await;
     let accept = edge(State::Fetching, Event::Accept);
     let lease = doubtful(store.advance(lease, accept.clone()).await);
     let Ok(Advanced::Held(lease)) = store.advance(lease, accept).await else { panic!("it is still ours") };
@@ -115,12 +101,12 @@ async fn a_lease_that_others_took_meanwhile_does_not_come_back_by_trying_again()
     let (_folder, store) = fresh().await;
     let (_, worker, lease) = claimed(&store).await;
     let accept = edge(State::Fetching, Event::Accept);
-    lose_answers(&store, 1).await;
+    store.lose_answers(1).await;
     let lease = doubtful(store.advance(lease, accept.clone()).await);
     store.age(&worker, LEASE * 2).await;
     let now = store.job(&lease.job().id).await.expect("an answer").expect("the job");
     let other = store.worker().await;
-    let taken = store.take_over(&now, &other).await.expect("an answer").expect("a lease");
+    let taken = store.take_over(&now, &other, Serving::Nothing).await.expect("an answer").expect("a lease");
     assert_eq!(store.advance(lease, accept).await.expect("an answer"), Advanced::Conflict);
     assert_eq!(taken.job().version, 4);
 }
@@ -130,7 +116,7 @@ async fn a_lease_that_ended_by_one_edge_does_not_end_by_another() {
     let (_folder, store) = fresh().await;
     let (id, _, lease) = claimed(&store).await;
     let first = edge(State::Fetching, Event::Fail(failure(FailureClass::Tls)));
-    lose_answers(&store, 1).await;
+    store.lose_answers(1).await;
     let lease = doubtful(store.settle(lease, first, Rows::default()).await);
     let second = edge(State::Fetching, Event::Fail(failure(FailureClass::Dns)));
     assert_eq!(store.settle(lease, second, Rows::default()).await.expect("an answer"), Settled::Conflict);
@@ -172,19 +158,20 @@ async fn edges_without_a_lease_find_out_within_the_call() {
     let (id, worker, lease) = claimed(&store).await;
     store.age(&worker, LEASE * 2).await;
     let other = store.worker().await;
-    lose_answers(&store, 1).await;
-    let taken = store.take_over(lease.job(), &other).await.expect("an answer").expect("a lease");
+    store.lose_answers(1).await;
+    let taken =
+        store.take_over(lease.job(), &other, Serving::Nothing).await.expect("an answer").expect("a lease");
     assert_eq!((taken.job().version, taken.job().lease_owner.as_ref()), (3, Some(&other)));
     assert_eq!(
-        store.take_over(lease.job(), &other).await.expect("an answer"),
+        store.take_over(lease.job(), &other, Serving::Nothing).await.expect("an answer"),
         None,
         "one holder, by one call"
     );
-    lose_answers(&store, 1).await;
+    store.lose_answers(1).await;
     let lost = edge(State::Fetching, Event::Lose(failure(FailureClass::Lost)));
     let applied = store.apply(taken.job(), lost, Rows::default()).await.expect("an answer");
     assert_eq!(applied, Applied::Done { version: 4 });
-    lose_answers(&store, 1).await;
+    store.lose_answers(1).await;
     let lease = store.take(&worker).await.expect("the job");
     assert_eq!((lease.job().version, lease.job().attempt), (5, 2), "claimed once");
     assert_eq!(edges(&store, &id).await, ["2 claimed", "3 taken over", "4 lost: lost", "5 claimed"]);
@@ -196,12 +183,12 @@ async fn a_claim_that_is_never_answered_goes_back_to_the_queue() {
     let (_folder, store) = fresh().await;
     let worker = store.worker().await;
     let id = store.one("https://example.com/").await;
-    lose_answers(&store, 2).await;
+    store.lose_answers(2).await;
     let claim = crate::store::Claim { worker: &worker, container: "box", reserved: false };
     let error = store.claim(claim).await.expect_err("no answer came");
     assert!(matches!(error, StoreError::Db(DbError::Unanswered { .. })), "{error:?}");
     // The answer of the renewal that gives it back is lost too, and the next one finds nothing to give back.
-    lose_answers(&store, 1).await;
+    store.lose_answers(1).await;
     store.renew(&worker, 0).await.expect_err("no answer came");
     assert_eq!(store.renew(&worker, 0).await.expect("an answer"), []);
     let job = store.job(&id).await.expect("an answer").expect("the job");

@@ -7,7 +7,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::scan::{LEASE, REAP_AFTER, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::edge;
-use crate::store::{Claim, ContainerRow, Obligation, Rows, Store, StoreError};
+use crate::store::{Claim, ContainerRow, Obligation, Rows, Serving, Store, StoreError};
 
 pub(super) fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
     Obligation {
@@ -98,7 +98,8 @@ async fn a_container_whose_job_is_at_work_is_not_reaped_however_silent_its_worke
     let lease = store.take(&silent).await.expect("the job");
     store.age(&silent, REAP_AFTER * 2 + LEASE).await;
     assert_eq!(names(&store).await, Vec::<String>::new(), "its log may be the only copy of a report");
-    let taken = store.take_over(lease.job(), &me).await.expect("an answer").expect("a lease");
+    let taken =
+        store.take_over(lease.job(), &me, Serving::Nothing).await.expect("an answer").expect("a lease");
     assert_eq!(names(&store).await, Vec::<String>::new());
     let released = edge(State::Fetching, Event::Release);
     store.settle(taken, released, Rows::default()).await.expect("an answer");

@@ -103,8 +103,9 @@ async fn a_loss_and_a_release_do_not_count_and_are_due_at_once() {
     store.run("UPDATE scan_jobs SET delivery_id = 'd', delivery_token = 't', delivery_atm = 1").await;
     let lost = edge(State::Analyzing, Event::Lose(failure(FailureClass::Lost)));
     assert_eq!(settle(&store, lease, lost).await, Settled::Done { version: 4 });
-    assert_eq!(row(&store, &id).await, "QUEUED|4|1|0|1|1|1|0|0|null|0|lost|1|0|d|1");
+    assert_eq!(row(&store, &id).await, "QUEUED|4|1|0|1|1|1|0|0|null|0|lost|1|0|null|1");
     let lease = store.take(&worker).await.expect("due at once");
+    store.run("UPDATE scan_jobs SET delivery_id = 'd', delivery_token = 't', delivery_atm = 1").await;
     assert_eq!(lease.job().failure, None, "a new attempt has not failed yet");
     let released = edge(State::Fetching, Event::Release);
     assert_eq!(settle(&store, lease, released).await, Settled::Done { version: 6 });

@@ -7,7 +7,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Method, ScanId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{edge, failure};
-use crate::store::{Advanced, Applied, JobFilter, Rows, Settled};
+use crate::store::{Advanced, Applied, JobFilter, Rows, Serving, Settled};
 
 #[tokio::test]
 async fn the_rows_of_the_old_program_stay_as_they_were() {
@@ -102,7 +102,11 @@ async fn a_row_that_nobody_leased_is_taken_over_after_its_time() {
     assert_eq!(orphans[0].engine_id, None);
     let century = Duration::from_secs(3_000_000_000);
     assert_eq!(store.orphans(century).await.expect("orphans"), []);
-    let lease = store.take_over(&orphans[0].job, &worker).await.expect("an answer").expect("a lease");
+    let lease = store
+        .take_over(&orphans[0].job, &worker, Serving::Nothing)
+        .await
+        .expect("an answer")
+        .expect("a lease");
     assert_eq!((lease.job().state, lease.job().version, lease.job().attempt), (State::Fetching, 3, 0));
     let lost = edge(State::Fetching, Event::Lose(failure(FailureClass::Lost)));
     assert_eq!(

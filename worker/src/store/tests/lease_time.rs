@@ -9,7 +9,7 @@ use super::fresh;
 use crate::domain::scan::{DEAD_AFTER, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge};
-use crate::store::{Advanced, Rows, Settled, Store};
+use crate::store::{Advanced, Rows, Serving, Settled, Store};
 
 const WORKERS: usize = 3;
 
@@ -102,7 +102,8 @@ impl World {
 
     async fn take_over(&mut self, worker: usize, job: &crate::domain::scan::Job) {
         let may = self.at_work() && job.version == self.row.version && self.row.until < self.now;
-        let taken = self.store.take_over(job, &self.workers[worker]).await.expect("an answer");
+        let taken =
+            self.store.take_over(job, &self.workers[worker], Serving::Nothing).await.expect("an answer");
         assert_eq!(taken.is_some(), may, "exactly when the lease is over");
         if let Some(lease) = taken {
             self.granted(worker, self.row.state, lease);

@@ -7,10 +7,10 @@ use crate::domain::scan::WorkerId;
 use crate::domain::state::{Event, State, Transition};
 use crate::store::listing::{self, WITH_PREFIX};
 use crate::store::testing::{Kind, edge, failure};
-use crate::store::transitions::{Grant, statement};
+use crate::store::transitions::{Grant, Serving, statement};
 use crate::store::{
-    Page, Search, Store, audit, claim, containers, gauges, jobs, leases, recovery, stats, transitions,
-    workers,
+    Page, Search, Store, audit, claim, containers, deliveries, gauges, jobs, leases, recovery, stats,
+    transitions, workers,
 };
 
 /// Rows as an installation that was busy for long has them: mostly finished, many queued, few at work.
@@ -104,6 +104,17 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
                  SEARCH owner USING INDEX sqlite_autoindex_workers_1 (id=?) LEFT-JOIN; \
                  SEARCH c USING INDEX containers_container (container_id=?) LEFT-JOIN",
             ),
+            (
+                "one orphan",
+                recovery::ORPHAN,
+                "SEARCH scan_jobs USING INDEX sqlite_autoindex_scan_jobs_1 (id=?)",
+            ),
+            (
+                "the row of a delivery",
+                deliveries::FIND,
+                "SEARCH scan_jobs USING INDEX sqlite_autoindex_scan_jobs_1 (id=?)",
+            ),
+            ("deliveries at work", deliveries::AT_WORK, "SCAN scan_jobs USING INDEX scan_jobs_leased"),
             ("oldest due", gauges::OLDEST_DUE, "SCAN scan_jobs USING INDEX scan_jobs_oldest_due"),
             ("kinds of jobs", gauges::COUNTED, "SCAN job_counts"),
             (
@@ -123,6 +134,8 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
             assert!(!plan.contains("TEMP B-TREE"), "{name}, statistics {statistics}: {plan}");
         }
         for (name, sql, index) in [
+            ("undelivered", deliveries::UNDELIVERED, "SCAN scan_jobs USING INDEX scan_jobs_claim"),
+            ("undelivered by time", deliveries::UNDELIVERED, "scan_jobs_delayed (run_at<?)"),
             ("abandoned", recovery::ABANDONED, "scan_jobs_reserved"),
             (
                 "reaping",
@@ -175,7 +188,8 @@ async fn every_edge_finds_its_row_by_the_id() {
     let edges = every_edge();
     assert_eq!(edges.len(), 16);
     for transition in edges {
-        let grant = Grant { worker: WorkerId::fresh(), container: Some("box".to_owned()) };
+        let grant =
+            Grant { worker: WorkerId::fresh(), container: Some("box".to_owned()), serving: Serving::Nothing };
         let sql = statement(&transition, Some(&grant));
         assert_eq!(
             plan(&store, &sql).await,

@@ -8,7 +8,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::scan::{DEAD_AFTER, LEASE, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{edge, new_job};
-use crate::store::{Applied, Claim, NewJob, Rows, StoreError};
+use crate::store::{Applied, Claim, NewJob, Rows, Serving, StoreError};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -61,14 +61,22 @@ async fn a_take_over_needs_the_version_and_a_lease_that_is_over() {
     let (old, new) = (store.worker().await, store.worker().await);
     store.one("https://example.com/").await;
     let lease = store.take(&old).await.expect("the job");
-    assert_eq!(store.take_over(lease.job(), &new).await.expect("an answer"), None, "the lease holds");
+    assert_eq!(
+        store.take_over(lease.job(), &new, Serving::Nothing).await.expect("an answer"),
+        None,
+        "the lease holds"
+    );
     store.age(&old, LEASE * 2).await;
     let orphan = store.orphans(LONG).await.expect("orphans").remove(0).job;
-    let taken = store.take_over(&orphan, &new).await.expect("an answer").expect("a lease");
+    let taken = store.take_over(&orphan, &new, Serving::Nothing).await.expect("an answer").expect("a lease");
     let job = taken.job();
     assert_eq!((job.state, job.version, job.attempt), (State::Fetching, 3, 1), "the same attempt");
     assert_eq!((job.lease_owner.as_ref(), job.container_id.as_deref()), (Some(&new), Some("box")));
-    assert_eq!(store.take_over(&orphan, &old).await.expect("an answer"), None, "somebody was faster");
+    assert_eq!(
+        store.take_over(&orphan, &old, Serving::Nothing).await.expect("an answer"),
+        None,
+        "somebody was faster"
+    );
     let late = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
     let applied = store.apply(lease.job(), late, Rows::default()).await.expect("an answer");
     assert_eq!(applied, Applied::Conflict, "the old holder writes nothing");
@@ -136,7 +144,7 @@ async fn a_lease_that_lives_again_is_neither_an_orphan_nor_taken_over() {
     let orphan = store.orphans(LONG).await.expect("orphans").remove(0).job;
     assert_eq!(store.renew(&stopped, 0).await.expect("an answer").len(), 1, "it was continued in time");
     assert_eq!(store.orphans(LONG).await.expect("orphans"), []);
-    assert_eq!(store.take_over(&orphan, &other).await.expect("an answer"), None);
+    assert_eq!(store.take_over(&orphan, &other, Serving::Nothing).await.expect("an answer"), None);
     assert!(store.confirm(lease.job(), &stopped).await.expect("an answer"));
 }
 
@@ -151,9 +159,14 @@ async fn a_lease_that_ran_out_is_confirmed_until_somebody_took_it() {
     assert!(!store.confirm(lease.job(), &other).await.expect("an answer"), "another worker's");
     assert!(store.confirm(lease.job(), &slow).await.expect("an answer"), "nobody wrote the row since");
     assert_eq!(store.job(&orphan.id).await.expect("an answer").as_ref(), Some(lease.job()), "it is no edge");
-    assert_eq!(store.take_over(&orphan, &other).await.expect("an answer"), None, "it holds again");
+    assert_eq!(
+        store.take_over(&orphan, &other, Serving::Nothing).await.expect("an answer"),
+        None,
+        "it holds again"
+    );
     store.age(&slow, LEASE * 2).await;
-    let taken = store.take_over(&orphan, &other).await.expect("an answer").expect("a lease");
+    let taken =
+        store.take_over(&orphan, &other, Serving::Nothing).await.expect("an answer").expect("a lease");
     assert!(!store.confirm(lease.job(), &slow).await.expect("an answer"), "taken");
     assert!(store.confirm(taken.job(), &other).await.expect("an answer"));
     let end = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
@@ -206,7 +219,7 @@ async fn an_orphan_is_abandoned_when_the_worker_that_it_is_reserved_for_is_dead(
     assert_eq!(abandoned().await, std::slice::from_ref(&id));
     // Whoever has taken it over and died as well changes nothing about who wanted it.
     let orphan = store.job(&id).await.expect("an answer").expect("the job");
-    let _ = store.take_over(&orphan, &holder).await.expect("an answer").expect("a lease");
+    let _ = store.take_over(&orphan, &holder, Serving::Nothing).await.expect("an answer").expect("a lease");
     store.age(&holder, LEASE * 2).await;
     assert_eq!(abandoned().await, [id]);
     store.renew(&dead, 0).await.expect("an answer");

@@ -115,7 +115,8 @@ impl<S: Sandbox> Runner<S> {
                 return Err(Seen::Nothing);
             }
             let sent = Moment::now();
-            match self.shared.store.take_over(job, &self.shared.worker).await {
+            match self.shared.store.take_over(job, &self.shared.worker, crate::store::Serving::Nothing).await
+            {
                 Ok(Some(lease)) => {
                     renewed(&self.lines.asked, sent);
                     self.shared.metrics.taken_over();
