@@ -88,6 +88,7 @@ impl Stage {
             worker: worker.clone(),
             run_base: self.run_base(),
             reserved_only,
+            bullmq: None,
             metrics: self.metrics.clone(),
         };
         let (supervisor, progress) = Supervisor::start(parts).await.expect("a supervisor");

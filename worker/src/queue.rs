@@ -9,14 +9,15 @@ pub mod bullmq;
 mod embedded;
 mod watch;
 
-use serde_json::Value;
+use std::collections::HashSet;
 use std::time::Duration;
 
-pub use bullmq::{BullMqQueue, RedisError};
+pub use bullmq::{BullMqConfig, BullMqQueue, RedisError};
 pub use embedded::EmbeddedQueue;
 
 use crate::domain::delivery::{Delivery, Retries};
 use crate::domain::scan::{Job, Lease, ScanId, WorkerId};
+use crate::domain::state::{Event, State, Transition};
 use crate::store::StoreError;
 
 /// What hands out the jobs.
@@ -43,13 +44,12 @@ pub enum Claimed {
 /// What the outer queue is told of an attempt, after the database has it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
-    /// There is a result.
-    Completed {
-        /// The small view of the document.
-        summary: Value,
-    },
+    /// There is a result; the queue reads its small view from the database.
+    Completed,
     /// There is none, and the job is not tried again.
     Failed {
+        /// FAILED or TIMED_OUT.
+        state: State,
         /// For the producer to read.
         reason: String,
     },
@@ -62,6 +62,22 @@ pub enum Settlement {
     },
     /// The attempt does not count: released, or lost.
     GivenBack,
+}
+
+impl Settlement {
+    /// What an edge means that ends an attempt; `None` for the others.
+    #[must_use]
+    pub fn of(transition: &Transition) -> Option<Self> {
+        Some(match transition.event() {
+            Event::Complete => Self::Completed,
+            Event::Fail(failure) | Event::Refuse(failure) => {
+                Self::Failed { state: transition.to(), reason: failure.reason() }
+            }
+            Event::Retry { failure, delay } => Self::Retried { reason: failure.reason(), delay: *delay },
+            Event::Lose(_) | Event::Release => Self::GivenBack,
+            Event::Claim | Event::Accept | Event::TakeOver | Event::Replay => return None,
+        })
+    }
 }
 
 /// Why there is no job, although one may be due.
@@ -110,34 +126,50 @@ impl Queue {
         }
     }
 
+    /// Whether there is a queue in front of the database.
+    #[must_use]
+    pub const fn is_outer(&self) -> bool {
+        matches!(self, Self::BullMq(_))
+    }
+
+    /// Whether the outer queue answers.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::BullMq(queue) => Ok(queue.ping().await?),
+        }
+    }
+
     /// When a failed attempt at this job is tried again, where the outer queue's entry decides that; `None` leaves it to
     /// the job's row.
-    #[must_use]
-    pub fn retries(&self, job: &Job) -> Option<Retries> {
+    pub async fn retries(&self, job: &Job) -> Option<Retries> {
         match self {
             Self::Embedded(_) => None,
-            Self::BullMq(queue) => queue.retries(job),
+            Self::BullMq(queue) => queue.retries(job).await,
         }
     }
 
     /// Tells how far a job has come. Whoever does not hear of it misses nothing that is not in the database.
-    pub async fn came_to(&self, job: &Job) {
+    pub fn came_to(&self, job: &Job) {
         match self {
             Self::Embedded(_) => {}
-            Self::BullMq(queue) => queue.came_to(job).await,
+            Self::BullMq(queue) => queue.came_to(job),
         }
     }
 
-    /// Tells what became of an attempt. Called after the database has it, with the row as it was before; comes back when
-    /// the outer queue has it or will be told as soon as it answers.
-    pub async fn settled(&self, job: &Job, settlement: Settlement) {
+    /// Tells what became of an attempt. Called after the database has it, with the row as it was before; waits for nobody.
+    pub fn settled(&self, job: &Job, settlement: Settlement) {
         match self {
             Self::Embedded(_) => {}
-            Self::BullMq(queue) => queue.settled(job, settlement).await,
+            Self::BullMq(queue) => queue.settled(job, settlement),
         }
     }
 
-    /// A token for the lock of a delivery that is about to be taken over; `None` where there are no deliveries.
+    /// A token for the lock of a delivery that is about to be taken over; `None` where there are no deliveries. It is
+    /// taken by [`Self::adopt`], or forgotten by [`Self::let_go`].
     #[must_use]
     pub fn fresh_token(&self) -> Option<String> {
         match self {
@@ -148,17 +180,42 @@ impl Queue {
 
     /// Takes the lock of a job's entry over, after the job was: from `dead`, whose locks begin with its id, or from nobody
     /// where the lock has run out. `job` is the row as it is now, with our token.
-    pub async fn adopt(&self, job: &Job, dead: Option<&WorkerId>) {
+    pub fn adopt(&self, job: &Job, dead: Option<&WorkerId>) {
         match self {
             Self::Embedded(_) => {}
-            Self::BullMq(queue) => queue.adopt(job, dead).await,
+            Self::BullMq(queue) => queue.adopt(job, dead),
         }
     }
 
-    /// Ends what the queue has running; what Redis could not be told yet is tried for a moment.
-    pub async fn close(&self) {
+    /// The lock with this token is not kept any more: the job is somebody else's, or the token came to nothing.
+    pub fn let_go(&self, token: &str) {
         match self {
             Self::Embedded(_) => {}
+            Self::BullMq(queue) => queue.let_go(token),
+        }
+    }
+
+    /// Lets the entry of a delivery come back after this time, without counting an attempt; at once for none.
+    pub fn postpone(&self, delivery: &Delivery, delay: Duration) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::BullMq(queue) => queue.postpone(delivery, delay),
+        }
+    }
+
+    /// Sees to the entries that these workers, all that are dead, had locked: those of no job at work are delivered again.
+    pub async fn bury(&self, dead: &HashSet<WorkerId>) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::BullMq(queue) => queue.bury(dead).await,
+        }
+    }
+
+    /// Ends what the queue has running; what Redis could not be told yet is tried for a moment. Whether nothing of this
+    /// worker is left in Redis: else others have to see to it, for whom it has to count as dead.
+    pub async fn close(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
             Self::BullMq(queue) => queue.close().await,
         }
     }

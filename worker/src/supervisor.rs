@@ -35,7 +35,7 @@ pub use attempt::{Effect, End, Known, Seen, learn, plan};
 pub use ending::{Ending, Watched, decide};
 pub use progress::Progress;
 pub use recovery::{Maker, Place, Remains, Remedy, Wanted, may_reap, remedy};
-pub use retry::{after_failure, trouble_backoff};
+pub use retry::{after_delivered_failure, after_failure, trouble_backoff};
 pub use setup::{Config, EngineFacts};
 
 use crate::analysis::Rules;
@@ -43,7 +43,7 @@ use crate::domain::scan::WorkerId;
 use crate::domain::timestamp::Timestamp;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
 use crate::metrics::{Metrics, Part};
-use crate::queue::EmbeddedQueue;
+use crate::queue::{BullMqConfig, BullMqQueue, EmbeddedQueue, Queue, RedisError};
 use crate::sandbox::Sandbox;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WorkerRow};
@@ -76,8 +76,10 @@ pub struct Parts<S: Sandbox> {
     pub worker: WorkerId,
     /// Folder that holds one folder of gateway sockets per worker.
     pub run_base: PathBuf,
-    /// Take only rows reserved for this worker.
+    /// Take only rows reserved for this worker, whatever queue there is.
     pub reserved_only: bool,
+    /// The queue in front of the database; without one the database is the queue.
+    pub bullmq: Option<BullMqConfig>,
     /// Where it is counted what happens.
     pub metrics: Metrics,
 }
@@ -85,7 +87,7 @@ pub struct Parts<S: Sandbox> {
 /// What every attempt needs.
 struct Shared<S: Sandbox> {
     store: Store,
-    queue: EmbeddedQueue,
+    queue: Queue,
     sandbox: S,
     gateway: Mutex<Gateway>,
     rules: Arc<Rules>,
@@ -176,12 +178,26 @@ async fn register(store: &Store, worker: &WorkerId, config: &Config) -> Result<(
     store.register(&row).await
 }
 
+/// Where jobs come from.
+async fn queue<S: Sandbox>(parts: &Parts<S>) -> Result<Queue, RedisError> {
+    let (store, worker) = (parts.store.clone(), parts.worker.clone());
+    Ok(match &parts.bullmq {
+        Some(config) if !parts.reserved_only => {
+            Queue::BullMq(BullMqQueue::start(config.clone(), store, worker).await?)
+        }
+        Some(_) | None => Queue::Embedded(EmbeddedQueue::new(store, worker, parts.reserved_only)),
+    })
+}
+
 /// Why a supervisor cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database.
     #[error("registering the worker")]
     Store(#[from] StoreError),
+    /// The queue.
+    #[error("reaching the queue")]
+    Queue(#[from] RedisError),
     /// The gateway.
     #[error("starting the egress gateway")]
     Gateway(#[from] GatewayError),
@@ -210,11 +226,15 @@ impl<S: Sandbox> Supervisor<S> {
     /// # Errors
     /// [`StartError`] when database or gateway do not do their part.
     pub async fn start(parts: Parts<S>) -> Result<(Self, mpsc::UnboundedReceiver<Progress>), StartError> {
+        let queue = queue(&parts).await?;
         let run_base = std::path::absolute(&parts.run_base).unwrap_or(parts.run_base);
         let run_dir = run_dirs::run_dir(&run_base, &parts.worker);
         let gateway_config = GatewayConfig { run_dir: run_dir.clone(), ..parts.gateway };
         // Before there is a folder, so that nobody takes it for one that was left.
-        register(&parts.store, &parts.worker, &parts.config).await?;
+        if let Err(error) = register(&parts.store, &parts.worker, &parts.config).await {
+            queue.close().await;
+            return Err(error.into());
+        }
         let started = spawn_gateway(&gateway_config).await.and_then(|gateway| {
             let held = run_dirs::hold(&run_dir);
             let held = held.map_err(|source| GatewayError::Files { path: run_dir.clone(), source })?;
@@ -224,13 +244,13 @@ impl<S: Sandbox> Supervisor<S> {
             Ok(started) => started,
             Err(error) => {
                 run_dirs::remove(&run_dir);
+                queue.close().await;
                 // Failing that, its heartbeat grows old.
                 let _ = parts.store.retire(&parts.worker).await;
                 return Err(error.into());
             }
         };
         parts.metrics.answers(Part::Gateway);
-        let queue = EmbeddedQueue::new(parts.store.clone(), parts.worker.clone(), parts.reserved_only);
         let (notes, notes_receiver) = Notes::channel();
         let (watchers, progress) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -264,6 +284,11 @@ impl<S: Sandbox> Supervisor<S> {
         // What was ended of a dead worker just now leaves its folder, and a scan may be too short for another sweep.
         run_dirs::clear(&shared, &run_base).await;
         shared.gateway().shutdown().await;
+        if !shared.queue.close().await {
+            // As a dead worker's, its entries are delivered again within seconds; a retired one is nobody's business.
+            warn!("what became of some jobs is not told to the queue; the next worker sees to that");
+            return finished;
+        }
         // As long as a container is written down or a job held, the worker's row (which engine it is on) and the ledgers
         // are needed. Once the heartbeat is old, others see to all of it.
         match shared.store.holds_anything(&shared.worker).await {

@@ -72,6 +72,7 @@ pub(super) async fn parts(
         worker,
         run_base: settings.sandbox.run_dir.clone(),
         reserved_only,
+        bullmq: None,
         metrics,
     })
 }

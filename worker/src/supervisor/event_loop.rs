@@ -18,9 +18,11 @@ use super::slots::{Signal, Slots};
 use super::trouble::{Side, Trouble, Troubles};
 use super::under_way::{Origin, Over, UnderWay};
 use super::{Finished, Shared};
-use crate::domain::scan::RENEWAL;
+use crate::domain::delivery::{AFTER_LEASE, Delivery};
+use crate::domain::scan::{LEASE, RENEWAL, ScanId};
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayEvent};
 use crate::metrics::Part;
+use crate::queue::QueueError;
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::shutdown::{Phase, Shutdown};
 use crate::store::{Held, Orphan, StoreError};
@@ -43,11 +45,13 @@ const PARKED: Duration = Duration::from_millis(50);
 /// What a chore brings back. Chores are what the loop would otherwise wait for.
 enum Done {
     Renewed { asked_for: Vec<u64>, sent: Moment, held: Result<Vec<Held>, StoreError> },
-    Looked(Result<usize, StoreError>),
+    Looked(Result<usize, QueueError>),
     Orphans(Result<Vec<(Orphan, Remedy)>, StoreError>),
+    Delivered(Delivery, Result<Option<Box<(Orphan, Remedy)>>, StoreError>),
     Stray(Result<Option<Box<Stray>>, StoreError>),
+    Buried,
     Cleared,
-    Probed { sent: Moment, answer: Result<(), SandboxError> },
+    Probed { sent: Moment, answer: Result<(), SandboxError>, queue: Result<(), QueueError> },
     GatewayRestarted(Result<Gateway, GatewayError>),
 }
 
@@ -64,6 +68,7 @@ pub(super) struct Loop<S: Sandbox> {
     renewing: bool,
     looking: bool,
     seeking: bool,
+    burying: bool,
     clearing: bool,
     list_at: Instant,
     restarting_gateway: bool,
@@ -88,6 +93,7 @@ impl<S: Sandbox> Loop<S> {
             renewing: false,
             looking: false,
             seeking: false,
+            burying: false,
             clearing: false,
             list_at: Instant::now(),
             restarting_gateway: false,
@@ -195,8 +201,18 @@ impl<S: Sandbox> Loop<S> {
                 // The claim was under way when the abort came.
                 self.aborted |= aborting;
             }
+            Note::Orphan { job, delivery } => self.delivered(job, delivery),
             Note::Trouble(trouble) => self.troubled(trouble),
         }
+    }
+
+    /// A delivery found a job without a holder: looks what is to be done with it.
+    fn delivered(&mut self, job: ScanId, delivery: Delivery) {
+        let shared = Arc::clone(&self.shared);
+        self.chores.spawn(async move {
+            let found = orphans::delivered(&shared, &job).await;
+            Done::Delivered(delivery, found.map(|found| found.map(Box::new)))
+        });
     }
 
     fn ended(&mut self, ended: Result<(u64, Summary), JoinError>) {
@@ -218,7 +234,7 @@ impl<S: Sandbox> Loop<S> {
         }
     }
 
-    /// Engine, gateway or database did not do their part: nothing is claimed until they answer again.
+    /// Engine, gateway, database or queue did not do their part: nothing is claimed until they answer again.
     fn troubled(&mut self, trouble: Trouble) {
         self.troubles.begin(&trouble);
         let _ = self.slots.on(Signal::Trouble);
@@ -235,18 +251,19 @@ impl<S: Sandbox> Loop<S> {
         }
     }
 
-    /// Asks whether the engine answers again.
+    /// Asks whether engine and queue answer again.
     fn probe(&mut self) {
         self.probe_at = None;
-        let sandbox = self.shared.sandbox.clone();
+        let (shared, sandbox) = (Arc::clone(&self.shared), self.shared.sandbox.clone());
         self.chores.spawn(async move {
             let sent = Moment::now();
-            Done::Probed { sent, answer: sandbox.version().await.map(|_| ()) }
+            let (answer, queue) = tokio::join!(sandbox.version(), shared.queue.ping());
+            Done::Probed { sent, answer: answer.map(|_| ()), queue }
         });
     }
 
-    /// Rows are due, or the database could not say.
-    fn heard(&mut self, due: Result<(), StoreError>) {
+    /// Jobs are due, or nobody could say.
+    fn heard(&mut self, due: Result<(), QueueError>) {
         match due {
             Ok(()) => self.look(),
             Err(error) => self.troubled(Trouble::of("waiting for due jobs", &error)),
@@ -280,12 +297,20 @@ impl<S: Sandbox> Loop<S> {
         });
     }
 
-    /// Two chores, because the engine may be slow and a dead worker's job must not wait for that.
+    /// Chores of their own, because engine and queue may be slow and a dead worker's job must not wait for that.
     fn sweep(&mut self) {
         let may_judge = self.shared.hearing().may_judge(Moment::now());
         if may_judge && self.phase == Phase::Running && !std::mem::replace(&mut self.seeking, true) {
             let shared = Arc::clone(&self.shared);
             self.chores.spawn(async move { Done::Orphans(orphans::find(&shared).await) });
+        }
+        let outer = self.shared.queue.is_outer() && may_judge && self.phase == Phase::Running;
+        if outer && !std::mem::replace(&mut self.burying, true) {
+            let shared = Arc::clone(&self.shared);
+            self.chores.spawn(async move {
+                orphans::bury(&shared).await;
+                Done::Buried
+            });
         }
         if !std::mem::replace(&mut self.clearing, true) {
             let (shared, run_base) = (Arc::clone(&self.shared), self.run_base.clone());
@@ -319,9 +344,11 @@ impl<S: Sandbox> Loop<S> {
                 self.seeking = false;
                 self.adopt(found);
             }
+            Ok(Done::Delivered(delivery, found)) => self.adopt_delivered(delivery, found),
             Ok(Done::Stray(found)) => self.take_in(found),
+            Ok(Done::Buried) => self.burying = false,
             Ok(Done::Cleared) => self.clearing = false,
-            Ok(Done::Probed { sent, answer }) => self.probed(sent, answer),
+            Ok(Done::Probed { sent, answer, queue }) => self.probed(sent, answer, queue),
             Ok(Done::GatewayRestarted(Ok(gateway))) => {
                 self.restarting_gateway = false;
                 *self.shared.gateway.lock().unwrap_or_else(PoisonError::into_inner) = gateway.clone();
@@ -338,7 +365,7 @@ impl<S: Sandbox> Loop<S> {
             Err(error) => {
                 error!(error = chain(&error), "a chore of the loop panicked");
                 (self.renewing, self.looking, self.seeking, self.clearing) = (false, false, false, false);
-                self.restarting_gateway = false;
+                (self.burying, self.restarting_gateway) = (false, false);
                 // Had it been the probe, nobody would ask again.
                 self.probe_later();
             }
@@ -365,7 +392,34 @@ impl<S: Sandbox> Loop<S> {
         };
         for (orphan, remedy) in found {
             if self.phase == Phase::Running && !self.under_way.knows(&orphan.job.id) {
-                self.under_way.start(Beginning::Orphan(Box::new(orphan), remedy));
+                self.under_way.start(Beginning::Orphan(Box::new(orphan), remedy, None));
+            }
+        }
+    }
+
+    /// Starts an attempt for the job of a delivery, or lets the entry come back later: whoever has the job, or is to have
+    /// it, is done with it by then or keeps it alive.
+    fn adopt_delivered(
+        &mut self,
+        delivery: Delivery,
+        found: Result<Option<Box<(Orphan, Remedy)>>, StoreError>,
+    ) {
+        match found {
+            Ok(Some(found)) if self.phase == Phase::Running && !self.under_way.knows(&found.0.job.id) => {
+                let (orphan, remedy) = *found;
+                if remedy != Remedy::LeaveToOthers {
+                    return self.under_way.start(Beginning::Orphan(Box::new(orphan), remedy, Some(delivery)));
+                }
+                self.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE);
+            }
+            // Another worker may take it.
+            Ok(Some(_)) if self.phase != Phase::Running => {
+                self.shared.queue.postpone(&delivery, Duration::ZERO)
+            }
+            Ok(_) => self.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE),
+            Err(error) => {
+                self.shared.queue.postpone(&delivery, Duration::ZERO);
+                self.troubled(Trouble::of("looking for the job of a delivery", &error));
             }
         }
     }
@@ -379,10 +433,14 @@ impl<S: Sandbox> Loop<S> {
         }
     }
 
-    fn probed(&mut self, sent: Moment, answer: Result<(), SandboxError>) {
+    fn probed(&mut self, sent: Moment, answer: Result<(), SandboxError>, queue: Result<(), QueueError>) {
         match answer {
             Ok(()) => self.troubles.answered(Side::Engine, sent),
             Err(error) => return self.troubled(Trouble::of("asking the engine who it is", &error)),
+        }
+        match queue {
+            Ok(()) => self.troubles.answered(Side::Queue, sent),
+            Err(error) => return self.troubled(Trouble::of("asking the queue", &error)),
         }
         if !self.shared.gateway().is_alive() {
             self.restart_gateway();

@@ -6,6 +6,7 @@ use safeurl_protocol::Report;
 use tokio::sync::mpsc;
 
 use super::trouble::Trouble;
+use crate::domain::delivery::Delivery;
 use crate::domain::scan::ScanId;
 use crate::domain::state::State;
 
@@ -41,6 +42,13 @@ pub(super) enum Note {
         attempt: u64,
         /// The job.
         job: ScanId,
+    },
+    /// A delivery found this job without a holder; its lock is ours.
+    Orphan {
+        /// The job.
+        job: ScanId,
+        /// The delivery.
+        delivery: Delivery,
     },
     /// Something of ours did not do its part.
     Trouble(Trouble),

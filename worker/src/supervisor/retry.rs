@@ -3,6 +3,7 @@
 use rand::RngExt as _;
 use std::time::Duration;
 
+use crate::domain::delivery::{Delivery, Retries};
 use crate::domain::failure::{Failure, FailureClass, backoff_ceiling};
 use crate::domain::scan::{Job, MAX_LOSSES};
 use crate::domain::state::Event;
@@ -22,7 +23,30 @@ pub fn after_failure(job: &Job, failure: Failure, jitter: f64) -> Event {
     Event::Fail(failure)
 }
 
-/// A number for [`after_failure`].
+/// The event for a failed attempt that serves a delivery: its entry's attempts and backoff decide alone, whatever the class,
+/// but for what another attempt cannot change. A loss is our own trouble here too. `draw` is drawn evenly from 0 to 1.
+#[must_use]
+pub fn after_delivered_failure(
+    job: &Job,
+    delivery: &Delivery,
+    failure: Failure,
+    retries: Retries,
+    draw: f64,
+) -> Event {
+    if failure.class == FailureClass::Lost && job.losses + 1 < MAX_LOSSES {
+        return Event::Lose(failure);
+    }
+    let unrecoverable = matches!(
+        failure.class,
+        FailureClass::InvalidTarget | FailureClass::Cancelled | FailureClass::Stalled
+    );
+    match retries.after(delivery.atm, draw) {
+        Some(delay) if !unrecoverable => Event::Retry { failure, delay },
+        Some(_) | None => Event::Fail(failure),
+    }
+}
+
+/// A number for [`after_failure`] and [`after_delivered_failure`].
 #[must_use]
 pub(super) fn jitter() -> f64 {
     rand::rng().random_range(0.0..1.0)
@@ -39,6 +63,7 @@ pub fn trouble_backoff(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::delivery::Backoff;
     use crate::domain::failure::FailureStage;
     use crate::domain::scan::sample;
     use proptest::prelude::*;
@@ -72,6 +97,40 @@ mod tests {
         assert!(matches!(after_failure(&job(3, 0, 0), lost(), 0.5), Event::Lose(_)));
         assert!(matches!(after_failure(&job(3, 0, 8), lost(), 0.5), Event::Lose(_)));
         assert!(matches!(after_failure(&job(3, 0, 9), lost(), 0.5), Event::Fail(_)));
+    }
+
+    fn delivered(class: FailureClass, losses: u32, atm: u32, attempts: u32) -> Event {
+        let delivery = Delivery { id: "1".into(), token: "w:1".into(), atm };
+        let delay = Duration::from_millis(400);
+        let retries = Retries { attempts, backoff: Backoff::Fixed { delay, jitter: 0.0 } };
+        after_delivered_failure(&job(1, 0, losses), &delivery, failure(class), retries, 0.5)
+    }
+
+    #[test]
+    fn an_entrys_attempts_decide_whatever_the_class_but_for_what_no_attempt_changes() {
+        for class in FailureClass::ALL {
+            let again = match delivered(class, 0, 1, 2) {
+                Event::Retry { delay, .. } => Some(delay),
+                Event::Lose(_) => {
+                    assert_eq!(class, FailureClass::Lost);
+                    continue;
+                }
+                _ => None,
+            };
+            let never = [FailureClass::InvalidTarget, FailureClass::Cancelled, FailureClass::Stalled];
+            let expected = (!never.contains(&class)).then_some(Duration::from_millis(400));
+            assert_eq!(again, expected, "{class:?}");
+            assert!(matches!(delivered(class, 0, 2, 2), Event::Fail(_)), "the last attempt: {class:?}");
+            assert!(matches!(delivered(class, 0, 1, 0), Event::Fail(_)), "no attempts mean one: {class:?}");
+        }
+    }
+
+    #[test]
+    fn the_tenth_loss_of_a_delivered_job_is_a_failure_like_any_other() {
+        let lost = FailureClass::Lost;
+        assert!(matches!(delivered(lost, 8, 2, 2), Event::Lose(_)), "attempts do not count losses");
+        assert!(matches!(delivered(lost, 9, 1, 2), Event::Retry { .. }));
+        assert!(matches!(delivered(lost, 9, 2, 2), Event::Fail(_)));
     }
 
     /// What happens to a job that is claimed, as the store writes it down.

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::attempt::runner::chain;
 use super::lease::Moment;
 use super::retry::trouble_backoff;
 use crate::gateway::GatewayError;
 use crate::metrics::Part;
+use crate::queue::{QueueError, RedisError};
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 
@@ -20,6 +21,8 @@ pub(super) enum Side {
     Engine,
     /// The database does not answer, or takes no writes.
     Database,
+    /// The queue in front of the database does not answer.
+    Queue,
     /// They answer, and no container comes of it.
     Start,
 }
@@ -37,11 +40,19 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn of(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let error: &(dyn std::error::Error + 'static) = match error.downcast_ref::<QueueError>() {
+            Some(QueueError::Store(error)) => error,
+            Some(QueueError::Redis(error)) => error,
+            None => error,
+        };
+        let redis = error.downcast_ref::<RedisError>();
         let engine = error.downcast_ref::<SandboxError>();
         let side = if engine.is_some_and(is_silence) {
             Side::Engine
         } else if error.downcast_ref::<StoreError>().is_some_and(StoreError::is_transient) {
             Side::Database
+        } else if redis.is_some() {
+            Side::Queue
         } else {
             Side::Start
         };
@@ -51,10 +62,13 @@ impl Trouble {
             Part::Gateway
         } else if error.is::<SandboxError>() {
             Part::Engine
+        } else if redis.is_some() {
+            Part::Jobs
         } else {
             Part::Jobs
         };
-        let lasting = engine.is_some_and(SandboxError::is_lasting);
+        let lasting =
+            engine.is_some_and(SandboxError::is_lasting) || redis.is_some_and(|redis| !redis.is_transient());
         Self { side, part, reason: format!("{what}: {}", chain(error)), passing: !lasting }
     }
 }
@@ -82,6 +96,7 @@ struct Ongoing {
 pub(super) struct Troubles {
     engine: Option<Ongoing>,
     database: Option<Ongoing>,
+    queue: Option<Ongoing>,
     start: Option<Ongoing>,
     /// Looks in vain whether they are over.
     rounds: u32,
@@ -98,6 +113,8 @@ impl Troubles {
         match trouble.side {
             Side::Engine => warn!(reason, "the container engine does not answer; scans wait until it does"),
             Side::Database => warn!(reason, "the database does not answer; scans wait until it does"),
+            // Its connection tells the same when it breaks, and when it is back.
+            Side::Queue => debug!(reason, "the queue does not answer; no job is taken until it does"),
             Side::Start => warn!(reason, "no scan can be started; trying again until it can"),
         }
     }
@@ -111,7 +128,7 @@ impl Troubles {
 
     /// Tells of what has been over for a while.
     pub(super) fn settle(&mut self, now: Moment) {
-        for side in [Side::Engine, Side::Database, Side::Start] {
+        for side in [Side::Engine, Side::Database, Side::Queue, Side::Start] {
             let ongoing = self.of(side);
             if !ongoing.is_some_and(|it| it.answered && now.since(it.seen) >= QUIET) {
                 continue;
@@ -120,14 +137,15 @@ impl Troubles {
             match side {
                 Side::Engine => info!("the container engine answers again"),
                 Side::Database => info!("the database answers again"),
+                Side::Queue => debug!("the queue answers again"),
                 Side::Start => info!("scans can be started again"),
             }
         }
     }
 
-    /// Whether engine or database do not answer, as far as is known.
+    /// Whether engine, database or queue do not answer, as far as is known.
     pub(super) fn is_silent(&self) -> bool {
-        [self.engine, self.database].into_iter().flatten().any(|ongoing| !ongoing.answered)
+        [self.engine, self.database, self.queue].into_iter().flatten().any(|ongoing| !ongoing.answered)
     }
 
     /// How long to wait before the next look.
@@ -145,6 +163,7 @@ impl Troubles {
         match side {
             Side::Engine => &mut self.engine,
             Side::Database => &mut self.database,
+            Side::Queue => &mut self.queue,
             Side::Start => &mut self.start,
         }
     }
@@ -207,6 +226,11 @@ mod tests {
         let unavailable =
             SandboxError::Unavailable { host: String::new(), operation: "kill", source: "x".into() };
         assert_eq!(Trouble::of("x", &unavailable).side, Side::Engine);
+        let silent = RedisError::Unavailable { source: None };
+        let of_queue = Trouble::of("x", &QueueError::Redis(silent));
+        assert_eq!((of_queue.side, of_queue.part, of_queue.passing), (Side::Queue, Part::Jobs, true));
+        let of_store = Trouble::of("x", &QueueError::Store(StoreError::Unfit { what: "x" }));
+        assert_eq!((of_store.side, of_store.part), (Side::Start, Part::Database));
         let wrong = StoreError::Unfit { what: "x" };
         assert_eq!(Trouble::of("x", &wrong).side, Side::Start, "waiting does not make it right");
     }

@@ -3,29 +3,25 @@
 use std::sync::Arc;
 
 use super::consumer::Consumer;
-use super::link::{RedisConfig, RedisError};
+use super::link::RedisError;
 
-/// The wait for work. One task owns the connection; whoever waits asks it, and may stop waiting at any time without a
-/// marker being lost.
+/// The wait for work.
 pub(super) struct Listener {
     consumer: Arc<Consumer>,
 }
 
 impl Listener {
-    /// Starts the task.
-    pub(super) fn start(config: &RedisConfig, consumer: Arc<Consumer>) -> Result<Self, RedisError> {
-        let _ = config;
-        Ok(Self { consumer })
+    pub(super) fn start(consumer: Arc<Consumer>) -> Self {
+        Self { consumer }
     }
-
-    /// Waits until something could be taken.
     pub(super) async fn due(&self) -> Result<(), RedisError> {
-        let _ = &self.consumer;
-        todo!("link")
+        while self.due_count(1).await? == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
-
-    /// Ends the task.
-    pub(super) async fn close(&self) {
-        todo!("link")
+    pub(super) async fn due_count(&self, limit: usize) -> Result<usize, RedisError> {
+        Ok(self.consumer.look(limit).await?.due)
     }
+    pub(super) async fn close(&self) {}
 }

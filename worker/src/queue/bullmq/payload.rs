@@ -1,34 +1,210 @@
-//! What a producer asks for: `{jobId, url, userId}`.
+//! What a producer asks for: `{jobId, url, userId}`. Read leniently, because other programs write it: whatever it says,
+//! there is a job that it names, so that what becomes of the entry can be looked up.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Builder;
 
 use super::entry::Entry;
-use crate::domain::scan::ScanId;
+use crate::domain::scan::{Method, Options, ScanId};
+use crate::domain::target::{MAX_URL_BYTES, Target};
+use crate::store::NewJob;
 
-/// A payload that names a scan.
+/// Whose a job is when its payload does not say: the command line's user.
+const USER: &str = "local";
+
+/// A payload, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
+pub(super) struct Payload {
     /// Names the row.
-    pub job: ScanId,
-    /// As it came.
-    pub url: String,
+    pub(super) job: ScanId,
+    /// As it came; nothing where there is none.
+    pub(super) url: String,
     /// Whose it is.
-    pub user: String,
-}
-
-/// A payload that does not; for the producer to read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct PayloadError {
-    /// What is wrong, and what it should be.
-    pub reason: String,
+    pub(super) user: String,
+    /// Why nothing can be done for it; for the producer to read.
+    pub(super) problem: Option<String>,
 }
 
 impl Payload {
-    /// Reads an entry's data.
-    ///
-    /// # Errors
-    /// [`PayloadError`].
-    pub fn read(entry: &Entry) -> Result<Self, PayloadError> {
-        let _ = entry;
-        todo!("supervisor")
+    /// Reads an entry's data; `base` is what the keys of its queue begin with.
+    pub(super) fn read(entry: &Entry, base: &str) -> Self {
+        let unnamed = || unnamed(base, entry);
+        let wrong = |problem: &str| Self {
+            job: unnamed(),
+            url: String::new(),
+            user: USER.to_owned(),
+            problem: Some(problem.to_owned()),
+        };
+        let Ok(Value::Object(data)) = serde_json::from_str(&entry.data) else {
+            return wrong("the job's data has to be an object: {jobId, url, userId}");
+        };
+        let job = match data.get("jobId").map(named) {
+            None | Some(Named::Nothing) => unnamed(),
+            Some(Named::Text(text)) => match ScanId::parse(text) {
+                Ok(job) => job,
+                Err(error) => return wrong(&format!("data.jobId cannot be used: {error}")),
+            },
+            Some(Named::Wrong) => return wrong("data.jobId has to be a text"),
+        };
+        let (user, user_problem) = match data.get("userId").map(named) {
+            None | Some(Named::Nothing) => (USER.to_owned(), None),
+            Some(Named::Text(text)) => (text, None),
+            Some(Named::Wrong) => (USER.to_owned(), Some("data.userId has to be a text".to_owned())),
+        };
+        let (url, url_problem) = match data.get("url") {
+            None | Some(Value::Null) => (String::new(), Some("data.url is missing".to_owned())),
+            Some(Value::String(url)) => match Target::parse(url) {
+                Ok(_) => (url.clone(), None),
+                Err(error) => (shortened(url), Some(error.to_string())),
+            },
+            Some(_) => (String::new(), Some("data.url has to be a text".to_owned())),
+        };
+        Self { job, url, user, problem: url_problem.or(user_problem) }
+    }
+
+    /// The row that is made when there is none. How often it is tried is the entry's to say; the row shows it.
+    pub(super) fn row(&self, entry: &Entry) -> NewJob {
+        NewJob {
+            id: self.job.clone(),
+            user: self.user.clone(),
+            url: self.url.clone(),
+            options: Options::default(),
+            priority: 0,
+            method: Method::Queue,
+            max_attempts: entry.retries.attempts.max(1),
+            reserved_for: None,
+            delay: None,
+        }
+    }
+}
+
+/// What stands where a name belongs.
+enum Named {
+    Nothing,
+    Text(String),
+    Wrong,
+}
+
+/// Numbers are names too: producers in other languages write what they have.
+fn named(value: &Value) -> Named {
+    match value {
+        Value::Null => Named::Nothing,
+        Value::String(text) if text.is_empty() => Named::Nothing,
+        // A database cuts text at it.
+        Value::String(text) if text.contains('\0') => Named::Wrong,
+        Value::String(text) => Named::Text(text.clone()),
+        Value::Number(number) => Named::Text(number.to_string()),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Named::Wrong,
+    }
+}
+
+/// The name of a job that its payload does not name: the same whenever this entry is delivered, and no other's.
+fn unnamed(base: &str, entry: &Entry) -> ScanId {
+    let mut digest = Sha256::new();
+    for part in [base, entry.id.as_str(), &entry.timestamp.to_string()] {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let digest = digest.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    // 36 bytes; a name may have 200.
+    ScanId::parse(Builder::from_custom_bytes(bytes).into_uuid().to_string())
+        .unwrap_or_else(|_| ScanId::fresh())
+}
+
+/// What cannot be fetched is kept as it came, but for what is longer than any URL.
+fn shortened(url: &str) -> String {
+    let mut end = url.len().min(MAX_URL_BYTES);
+    while !url.is_char_boundary(end) {
+        end -= 1;
+    }
+    url[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::delivery::Retries;
+
+    fn entry(data: &str) -> Entry {
+        Entry {
+            id: "7".to_owned(),
+            name: "scan".to_owned(),
+            data: data.to_owned(),
+            opts: "{}".to_owned(),
+            timestamp: 1_795_292_090_610,
+            atm: 0,
+            ats: 1,
+            deferred: None,
+            scheduler: None,
+            parent_key: None,
+            stacktrace: None,
+            retries: Retries::default(),
+        }
+    }
+
+    fn read(data: &str) -> Payload {
+        Payload::read(&entry(data), "bull:scan-jobs:")
+    }
+
+    #[test]
+    fn a_payload_names_job_url_and_user() {
+        let payload = read(r#"{"jobId":"0f5c","url":"https://example.com/","userId":"u1","more":[1]}"#);
+        assert_eq!(
+            (payload.job.as_str(), payload.url.as_str(), payload.user.as_str(), payload.problem),
+            ("0f5c", "https://example.com/", "u1", None)
+        );
+        let numbers = read(r#"{"jobId":12,"url":"https://example.com/","userId":34}"#);
+        assert_eq!((numbers.job.as_str(), numbers.user.as_str(), numbers.problem), ("12", "34", None));
+    }
+
+    #[test]
+    fn what_is_not_named_has_a_name_that_stays_the_same_for_this_entry_alone() {
+        let first = read(r#"{"url":"https://example.com/"}"#);
+        assert_eq!((first.user.as_str(), &first.problem), ("local", &None));
+        assert_eq!(first.job, read(r#"{"jobId":"","userId":null,"url":"https://other.example/"}"#).job);
+        let other = Entry { id: "8".to_owned(), ..entry("{}") };
+        let later = Entry { timestamp: 1, ..entry("{}") };
+        for (entry, base) in
+            [(&other, "bull:scan-jobs:"), (&later, "bull:scan-jobs:"), (&entry("{}"), "bull:x:")]
+        {
+            assert_ne!(Payload::read(entry, base).job, first.job);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_says_why_and_still_names_a_job() {
+        let long = "x".repeat(201);
+        for (data, part) in [
+            ("", "has to be an object"),
+            ("null", "has to be an object"),
+            ("[]", "has to be an object"),
+            (r#"{"jobId":"a"}"#, "data.url is missing"),
+            (r#"{"jobId":"a","url":null}"#, "data.url is missing"),
+            (r#"{"jobId":"a","url":7}"#, "data.url has to be a text"),
+            (r#"{"jobId":"a","url":""}"#, "empty"),
+            (r#"{"jobId":"a","url":"ftp://example.com/"}"#, "scheme"),
+            (r#"{"jobId":{},"url":"https://example.com/"}"#, "data.jobId has to be a text"),
+            (r#"{"jobId":"a\u0000b","url":"https://example.com/"}"#, "data.jobId has to be a text"),
+            (r#"{"jobId":"a","url":"https://example.com/","userId":[]}"#, "data.userId has to be a text"),
+            (&format!(r#"{{"jobId":"{long}","url":"https://example.com/"}}"#), "1 to 200 bytes"),
+        ] {
+            let payload = read(data);
+            let problem = payload.problem.unwrap_or_default();
+            assert!(problem.contains(part), "{data}: {problem}");
+            assert_eq!(
+                payload.job.as_str() == "a",
+                data.contains(r#""jobId":"a","#) || data == r#"{"jobId":"a"}"#
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_too_long_is_cut_between_characters() {
+        let payload =
+            read(&format!(r#"{{"jobId":"a","url":"https://example.com/{}"}}"#, "ä".repeat(MAX_URL_BYTES)));
+        assert!(payload.problem.is_some() && payload.url.len() <= MAX_URL_BYTES);
     }
 }

@@ -1,13 +1,95 @@
 //! Finds queued rows of which Redis has no entry, and adds it: Redis may have lost what was acknowledged, and programs may
-//! write rows without telling it.
+//! write rows without telling it. An entry too many does no harm: it finds its row, and ends as the row says. So several
+//! workers may do this at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::producer::Producer;
+use rand::RngExt as _;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::producer::{NewEntry, Producer};
 use crate::store::Store;
 
+/// Between two looks, on average; and how long a row was left untouched before it counts as forgotten.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// With more entries than this waiting, whether one of them is a row's is not asked.
+const ENTRIES: usize = 10_000;
+
+/// What became of a look.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// So many rows were offered.
+    Offered(usize),
+    /// Too many entries wait.
+    TooMany,
+    /// Redis or the database did not answer.
+    Unanswered,
+}
+
+/// Looks about every minute, for as long as the task is let run.
+pub(super) fn start(store: Store, producer: Arc<Producer>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut told = false;
+        loop {
+            // Workers that were started together do not look together.
+            let wait = MINUTE.mul_f64(rand::rng().random_range(0.5..1.5));
+            sleep(wait).await;
+            let many = reconcile(&store, &producer, MINUTE, ENTRIES).await == Looked::TooMany;
+            if many && !told {
+                warn!(
+                    entries = ENTRIES,
+                    "more entries wait than are compared with the rows that wait; rows without one are found once \
+                     there are fewer"
+                );
+            }
+            told = many;
+        }
+    })
+}
+
 /// One look.
-pub(super) async fn reconcile(store: &Store, producer: &Arc<Producer>) {
-    let _ = (store, producer);
-    todo!("supervisor")
+pub(super) async fn reconcile(
+    store: &Store,
+    producer: &Producer,
+    untouched: Duration,
+    most: usize,
+) -> Looked {
+    // Most of the time nothing is there to look for.
+    let before = match store.undelivered(untouched, most.saturating_mul(2)).await {
+        Ok(rows) if rows.is_empty() => return Looked::Offered(0),
+        Ok(rows) => rows.into_iter().map(|row| (row.id, row.version)).collect::<HashSet<_>>(),
+        Err(_) => return Looked::Unanswered,
+    };
+    let waiting = match producer.waiting_jobs(most).await {
+        Ok(Some(waiting)) => waiting,
+        Ok(None) => return Looked::TooMany,
+        Err(_) => return Looked::Unanswered,
+    };
+    // What was taken and ended between the two looks is in neither.
+    let Ok(mut rows) = store.undelivered(untouched, most.saturating_mul(2)).await else {
+        return Looked::Unanswered;
+    };
+    rows.retain(|row| before.contains(&(row.id.clone(), row.version)) && !waiting.contains(row.id.as_str()));
+    rows.sort_by_key(|row| (row.priority, row.created));
+    let mut offered = 0;
+    for row in rows.iter().take(most.saturating_sub(waiting.len())) {
+        let entry = NewEntry::scan(&row.id, &row.user, &row.url, row.max_attempts);
+        match producer.offer(&entry).await {
+            Ok(answer) => debug!(scan.id = %row.id, ?answer, "a row without an entry was offered"),
+            Err(error) => {
+                debug!(scan.id = %row.id, %error, "a row without an entry was not offered");
+                break;
+            }
+        }
+        offered += 1;
+    }
+    if offered > 0 {
+        info!(rows = offered, "rows of which Redis had no entry were added to the queue");
+    }
+    Looked::Offered(offered)
 }

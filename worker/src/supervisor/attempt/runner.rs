@@ -20,8 +20,9 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{Effect, Known, Seen, learn, plan};
+use crate::domain::delivery::{AFTER_LEASE, Delivery};
 use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
-use crate::domain::scan::{Job, Lease, ScanId, WorkerId};
+use crate::domain::scan::{Job, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::target::Target;
 use crate::gateway::{AdoptedDoor, Door, DoorFiles, GatewayError};
 use crate::sandbox::{Outcome, Sandbox};
@@ -53,8 +54,8 @@ pub(in crate::supervisor) enum Order {
 pub(in crate::supervisor) enum Beginning {
     /// With a free slot.
     FreeSlot,
-    /// With the job of a dead worker.
-    Orphan(Box<Orphan>, Remedy),
+    /// With the job of a dead worker, and the delivery that it is taken over for.
+    Orphan(Box<Orphan>, Remedy, Option<Delivery>),
     /// With a job of ours whose attempt broke off.
     Stray(Box<Stray>),
 }
@@ -64,7 +65,7 @@ impl Beginning {
     pub(in crate::supervisor) fn job(&self) -> Option<&ScanId> {
         match self {
             Self::FreeSlot => None,
-            Self::Orphan(orphan, _) => Some(&orphan.job.id),
+            Self::Orphan(orphan, ..) => Some(&orphan.job.id),
             Self::Stray(stray) => Some(&stray.lease.job().id),
         }
     }
@@ -109,6 +110,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     start_ms: Option<u64>,
     /// What is to be taken over, until it is.
     orphan: Option<(Box<Orphan>, Remedy)>,
+    /// The delivery that this is done for, until the job is ours.
+    delivery: Option<Delivery>,
     origin: Origin,
     work: Option<Work>,
     claimed: bool,
@@ -210,6 +213,7 @@ impl<S: Sandbox> Runner<S> {
             waiting: None,
             start_ms: None,
             orphan: None,
+            delivery: None,
             origin: Origin::Own,
             work: None,
             claimed: false,
@@ -227,10 +231,17 @@ impl<S: Sandbox> Runner<S> {
         let mut runner = Self::new(shared, number, lines);
         let known = match beginning {
             Beginning::FreeSlot => Known::SlotFree,
-            Beginning::Orphan(orphan, remedy) => runner.orphaned(orphan, remedy),
+            Beginning::Orphan(orphan, remedy, delivery) => {
+                runner.delivery = delivery;
+                runner.orphaned(orphan, remedy)
+            }
             Beginning::Stray(stray) => runner.strayed(*stray).await,
         };
         runner.go_on(known).await;
+        // Somebody else was faster, or this worker is to end.
+        if let Some(delivery) = runner.delivery.take() {
+            runner.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE);
+        }
         Summary { claimed: runner.claimed, trouble: runner.trouble }
     }
 
@@ -241,6 +252,9 @@ impl<S: Sandbox> Runner<S> {
                 if let Some(work) = &self.work {
                     warn!(scan.id = %work.job.id, "lost the lease of a job; whoever has it now sees to its end");
                     self.shared.metrics.lease_lost();
+                    if let Some(delivery) = &work.job.delivery {
+                        self.shared.queue.let_go(&delivery.token);
+                    }
                 }
                 if self.origin == Origin::Own {
                     // The new holder decides; what its last edge leaves behind is ours to remove then.

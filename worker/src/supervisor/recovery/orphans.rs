@@ -23,6 +23,28 @@ pub(in crate::supervisor) async fn find<S: Sandbox>(
     if orphans.is_empty() {
         return Ok(Vec::new());
     }
+    let decided = decide(shared, orphans).await?;
+    let is_ours = |remedy| match remedy {
+        Remedy::End => true,
+        Remedy::Adopt | Remedy::GiveBack => !shared.reserved_only,
+        Remedy::LeaveToOthers => false,
+    };
+    Ok(decided.into_iter().filter(|(_, remedy)| is_ours(*remedy)).collect())
+}
+
+/// The job that a delivery found without a holder; `None` when it has one after all.
+pub(in crate::supervisor) async fn delivered<S: Sandbox>(
+    shared: &Shared<S>,
+    id: &ScanId,
+) -> Result<Option<(Orphan, Remedy)>, StoreError> {
+    let orphan = shared.store.orphan(id, shared.config.unleased_after).await?;
+    Ok(decide(shared, orphan.into_iter().collect()).await?.pop())
+}
+
+async fn decide<S: Sandbox>(
+    shared: &Shared<S>,
+    orphans: Vec<Orphan>,
+) -> Result<Vec<(Orphan, Remedy)>, StoreError> {
     let (workers, now) = (shared.store.workers().await?, shared.store.now().await?);
     let decided = orphans.into_iter().map(|orphan| {
         let engine = orphan.engine_id.as_deref().unwrap_or_default();
@@ -38,12 +60,14 @@ pub(in crate::supervisor) async fn find<S: Sandbox>(
         let remedy = remedy(place, wanted);
         (orphan, remedy)
     });
-    let is_ours = |remedy| match remedy {
-        Remedy::End => true,
-        Remedy::Adopt | Remedy::GiveBack => !shared.reserved_only,
-        Remedy::LeaveToOthers => false,
-    };
-    Ok(decided.filter(|(_, remedy)| is_ours(*remedy)).collect())
+    Ok(decided.collect())
+}
+
+/// Sees to what dead workers have in the queue.
+pub(in crate::supervisor) async fn bury<S: Sandbox>(shared: &Shared<S>) {
+    let (Ok(workers), Ok(now)) = (shared.store.workers().await, shared.store.now().await) else { return };
+    let dead = workers.into_iter().filter(|worker| !is_alive(worker, now) && worker.row.id != shared.worker);
+    shared.queue.bury(&dead.map(|worker| worker.row.id).collect()).await;
 }
 
 /// Sees whether a job that this worker holds by its row is a stray: no attempt works on it.

@@ -16,7 +16,7 @@ use crate::domain::state::State;
 use crate::domain::target::Target;
 use crate::gateway::{AdoptedDoor, DoorFiles};
 use crate::sandbox::{Network, Outcome, Sandbox, Standing};
-use crate::store::{ContainerRow, Orphan};
+use crate::store::{ContainerRow, Orphan, Serving};
 use crate::supervisor::attempt::{End, Known, Seen};
 use crate::supervisor::ending::Ending;
 use crate::supervisor::invocation::Terms;
@@ -89,6 +89,8 @@ impl<S: Sandbox> Runner<S> {
         };
         let job = lease.job().clone();
         logged(&job, &Told::of_take_over(job.state));
+        self.shared.queue.adopt(&job, orphan.job.lease_owner.as_ref());
+        self.shared.queue.came_to(&job);
         self.claimed = true;
         self.shared.notes.send(Note::Claimed { attempt: self.number, job: job.id.clone() });
         self.work = Some(self.work_on(lease));
@@ -109,14 +111,35 @@ impl<S: Sandbox> Runner<S> {
 
     /// Nothing is held before there is a lease, so a worker that is to end does not wait for one.
     async fn new_lease(&mut self, job: &Job) -> Result<Lease, Seen> {
+        let serving = self.serving(job);
+        let taken = self.taken_over(job, &serving).await;
+        match (&taken, serving) {
+            (Ok(_), Serving::Delivery(_)) => self.delivery = None,
+            (Err(_), Serving::Token(token)) => self.shared.queue.let_go(&token),
+            (Ok(_) | Err(_), _) => {}
+        }
+        taken
+    }
+
+    /// The delivery that it is done for; failing that, the one that the row names gets a lock of ours.
+    fn serving(&self, job: &Job) -> Serving {
+        if let Some(delivery) = &self.delivery {
+            return Serving::Delivery(delivery.clone());
+        }
+        match &job.delivery {
+            Some(_) => self.shared.queue.fresh_token().map_or(Serving::Nothing, Serving::Token),
+            None => Serving::Nothing,
+        }
+    }
+
+    async fn taken_over(&mut self, job: &Job, serving: &Serving) -> Result<Lease, Seen> {
         let mut failures = 0;
         loop {
             if *self.lines.orders.borrow() >= Order::Drain {
                 return Err(Seen::Nothing);
             }
             let sent = Moment::now();
-            match self.shared.store.take_over(job, &self.shared.worker, crate::store::Serving::Nothing).await
-            {
+            match self.shared.store.take_over(job, &self.shared.worker, serving.clone()).await {
                 Ok(Some(lease)) => {
                     renewed(&self.lines.asked, sent);
                     self.shared.metrics.taken_over();

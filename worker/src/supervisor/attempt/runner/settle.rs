@@ -10,13 +10,14 @@ use super::{Order, Runner, again, chain};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease};
 use crate::domain::state::{Event, Transition, step};
+use crate::queue::Settlement;
 use crate::sandbox::Sandbox;
 use crate::store::{Advanced, Rows, SettleError, Settled, StoreError};
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::progress::Progress;
 use crate::supervisor::recovery::Wanted;
-use crate::supervisor::retry::{after_failure, jitter};
+use crate::supervisor::retry::{after_delivered_failure, after_failure, jitter};
 use crate::supervisor::rows::{self, Account};
 use crate::supervisor::trouble::is_silence;
 use crate::supervisor::{Shared, judge};
@@ -35,6 +36,7 @@ impl<S: Sandbox> Runner<S> {
                     work.job = lease.job().clone();
                     work.lease = Some(lease);
                     logged(&work.job, &told);
+                    self.shared.queue.came_to(&work.job);
                     self.shared.progress(Progress::Analyzing(work.job.id.clone()));
                     return Seen::Done;
                 }
@@ -84,7 +86,7 @@ impl<S: Sandbox> Runner<S> {
         };
         let event = match &ending {
             Ending::Report(_) => Event::Complete,
-            Ending::Failure { failure, .. } => after_failure(&work.job, failure.clone(), jitter()),
+            Ending::Failure { failure, .. } => next(&self.shared, &work.job, failure.clone()).await,
             Ending::Cancelled => Event::Fail(cancelled(work.wanted)),
             Ending::Aborted => Event::Release,
         };
@@ -101,9 +103,11 @@ impl<S: Sandbox> Runner<S> {
         };
         let rows = rows::of_attempt(&self.shared, account, &transition);
         let (to, told) = (transition.to(), Told::of(&transition));
+        let settlement = Settlement::of(&transition);
         match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
+                told_queue(&self.shared, &work.job, settlement);
                 self.shared.metrics.settled(told.end());
                 if to.is_final() {
                     if let Some(whole) = work.whole.take() {
@@ -135,6 +139,7 @@ impl<S: Sandbox> Runner<S> {
         {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
+                told_queue(&self.shared, &work.job, Some(Settlement::GivenBack));
                 self.shared.metrics.settled(told.end());
                 self.shared.progress(Progress::Queued(work.job.id.clone()));
                 Seen::Done
@@ -179,6 +184,22 @@ impl<S: Sandbox> Runner<S> {
             }
         }
         Seen::Done
+    }
+}
+
+/// What follows from a failed attempt. The entry that it serves decides, where there is one and anybody knows it; else the
+/// job's row.
+async fn next<S: Sandbox>(shared: &Shared<S>, job: &Job, failure: Failure) -> Event {
+    match (&job.delivery, shared.queue.retries(job).await) {
+        (Some(delivery), Some(retries)) => after_delivered_failure(job, delivery, failure, retries, jitter()),
+        _ => after_failure(job, failure, jitter()),
+    }
+}
+
+/// The database has the end of an attempt; the queue is told.
+pub(super) fn told_queue<S: Sandbox>(shared: &Shared<S>, job: &Job, settlement: Option<Settlement>) {
+    if let Some(settlement) = settlement {
+        shared.queue.settled(job, settlement);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::settle::settle_until_answered;
+use super::settle::{settle_until_answered, told_queue};
 use super::told::{Told, logged};
 use super::{Order, Runner, Way, Work};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
@@ -12,6 +12,7 @@ use crate::domain::scan::Lease;
 use crate::domain::state::{Event, step};
 use crate::domain::target::Target;
 use crate::gateway::Door;
+use crate::queue::{Claimed, QueueError, Settlement};
 use crate::sandbox::{Request, Sandbox, Waiting as _};
 use crate::store::{Obligation, Rows, Settled};
 use crate::supervisor::attempt::Seen;
@@ -127,12 +128,16 @@ impl<S: Sandbox> Runner<S> {
             }
             let sent = Moment::now();
             match self.shared.queue.claim(&container).await {
-                Ok(Some(lease)) => match self.take(lease, sent).await {
+                Ok(Claimed::Job(lease)) => match self.take(lease, sent).await {
                     Taken::Work => return Seen::Done,
                     Taken::Next => {}
                     Taken::Lost => return Seen::Lost,
                 },
-                Ok(None) => {
+                // Another attempt takes it over: it has a container of its own.
+                Ok(Claimed::Orphan(job, delivery)) => {
+                    self.shared.notes.send(Note::Orphan { job, delivery });
+                }
+                Ok(Claimed::Nothing) => {
                     let mut orders = self.lines.orders.clone();
                     let Some(waiting) = &mut self.waiting else { return Seen::Nothing };
                     tokio::select! {
@@ -141,7 +146,7 @@ impl<S: Sandbox> Runner<S> {
                         () = waiting.died() => return Seen::Nothing,
                         _ = orders.wait_for(|order| *order >= Order::Drain) => {}
                         due = self.shared.queue.due() => if let Err(error) = due {
-                            return self.troubled("waiting for due jobs", &error);
+                            return self.unclaimed("waiting for due jobs", &error);
                         },
                         () = tokio::time::sleep_until(until) => return Seen::Nothing,
                     }
@@ -149,8 +154,18 @@ impl<S: Sandbox> Runner<S> {
                         return Seen::Nothing;
                     }
                 }
-                Err(error) => return self.troubled("claiming a job", &error),
+                Err(error) => return self.unclaimed("claiming a job", &error),
             }
+        }
+    }
+
+    /// There is no job. After an answer that the database did not give there may be one all the same, which needs the
+    /// container; after one that the queue did not give there is none.
+    fn unclaimed(&mut self, what: &str, error: &QueueError) -> Seen {
+        let seen = self.troubled(what, error);
+        match error {
+            QueueError::Store(_) => seen,
+            QueueError::Redis(_) => Seen::Nothing,
         }
     }
 
@@ -165,6 +180,7 @@ impl<S: Sandbox> Runner<S> {
                 self.claimed = true;
                 renewed(&self.lines.asked, sent);
                 self.shared.notes.send(Note::Claimed { attempt: self.number, job: job.id.clone() });
+                self.shared.queue.came_to(&job);
                 self.shared.progress(Progress::Fetching(job.id.clone()));
                 self.work = Some(Work::new(lease, Some(target), terms));
                 Taken::Work
@@ -176,10 +192,12 @@ impl<S: Sandbox> Runner<S> {
                 let rows = Rows { attempt: None, body: Some(body), egress: Vec::new() };
                 let Ok(transition) = step(job.state, Event::Fail(failure)) else { return Taken::Lost };
                 let (to, told) = (transition.to(), Told::of(&transition));
+                let settlement = Settlement::of(&transition);
                 match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
                     Settled::Done { .. } => {
                         self.shared.metrics.settled(told.end());
                         logged(&job, &told);
+                        told_queue(&self.shared, &job, settlement);
                         self.shared.progress(Progress::Ended(job.id, to));
                         Taken::Next
                     }

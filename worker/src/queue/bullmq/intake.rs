@@ -1,0 +1,168 @@
+//! From an entry to a claimed job: takes entries, shows each to the database, and tells Redis what the database says of
+//! those that no container works on.
+
+use std::time::{Duration, SystemTime};
+
+use tracing::{info, warn};
+
+use super::consumer::Taken;
+use super::entry::Entry;
+use super::keeper::{Owed, Taking};
+use super::payload::Payload;
+use super::teller::back;
+use super::{BullMqQueue, RedisError};
+use crate::domain::delivery::Delivery;
+use crate::domain::scan::Lease;
+use crate::queue::{Claimed, QueueError};
+use crate::store::{Arrival, DbError, Disposition, StoreError};
+
+/// Entries that one claim looks at, so that its caller hears of a shutdown between two.
+const ENTRIES: usize = 16;
+
+/// So often a row is looked at again that somebody changed meanwhile; then the entry comes back after a while.
+const LOOKS: usize = 3;
+
+/// That while.
+const WHILE: Duration = Duration::from_secs(1);
+
+/// What became of an entry, with the database's half done.
+enum Dealt {
+    Job(Lease),
+    Orphan(Delivery),
+    Told(Owed),
+}
+
+impl BullMqQueue {
+    /// Takes entries until one is work. Dropped, or without an answer, it leaves the entry to the keeper, which gives back
+    /// what nobody has.
+    pub(in crate::queue) async fn claim(&self, container: &str) -> Result<Claimed, QueueError> {
+        for _ in 0..ENTRIES {
+            let taking = self.keeper.taking();
+            let entry = match self.consumer.take(taking.token()).await? {
+                Taken::Entry(entry) => *entry,
+                Taken::Nothing { .. } => {
+                    taking.nothing();
+                    return Ok(Claimed::Nothing);
+                }
+            };
+            if let Some(claimed) = self.take_in(entry, taking, container).await? {
+                return Ok(claimed);
+            }
+        }
+        Ok(Claimed::Nothing)
+    }
+
+    async fn take_in(
+        &self,
+        entry: Entry,
+        taking: Taking,
+        container: &str,
+    ) -> Result<Option<Claimed>, QueueError> {
+        self.next_iteration(&entry).await?;
+        let payload = Payload::read(&entry, &self.consumer.link().keys().base());
+        let delivery = Delivery {
+            id: entry.id.clone(),
+            token: taking.token().to_owned(),
+            atm: entry.atm.saturating_add(1),
+        };
+        let job = payload.job.clone();
+        let dealt = self.deal(&entry, payload, delivery, container).await;
+        taking.came(entry.clone());
+        match dealt {
+            Ok(Dealt::Job(lease)) => Ok(Some(Claimed::Job(lease))),
+            Ok(Dealt::Orphan(delivery)) => Ok(Some(Claimed::Orphan(job, delivery))),
+            Ok(Dealt::Told(owed)) => {
+                self.keeper.tell(owed).await;
+                Ok(None)
+            }
+            Err((delivery, error)) => {
+                self.keeper.tell(back(delivery.id, delivery.token, Duration::ZERO)).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Whoever takes a scheduler's iteration makes the next; one that is not made would be the scheduler's last.
+    async fn next_iteration(&self, entry: &Entry) -> Result<(), RedisError> {
+        if entry.scheduler.is_none() {
+            return Ok(());
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.producer.next_iteration(entry, now).await
+    }
+
+    /// Shows an entry to the database. An entry that the database does not take is failed; when the database is in
+    /// trouble, it is somebody else's turn.
+    async fn deal(
+        &self,
+        entry: &Entry,
+        payload: Payload,
+        delivery: Delivery,
+        container: &str,
+    ) -> Result<Dealt, (Delivery, StoreError)> {
+        let arrival = Arrival {
+            job: payload.row(entry),
+            refused: payload.problem,
+            deferred: entry.deferred.clone(),
+            delivery: delivery.clone(),
+            worker: self.worker.clone(),
+            container: container.to_owned(),
+            unleased_after: self.unleased_after,
+        };
+        for _ in 0..LOOKS {
+            match self.store.deliver(arrival.clone()).await {
+                Ok(Disposition::Changed) => {}
+                Ok(disposition) => return Ok(told(entry, arrival, disposition)),
+                Err(error) if is_the_entrys(&error) => {
+                    let job = &arrival.job.id;
+                    warn!(scan.id = %job, entry.id, %error, "the database does not take the job of an entry");
+                    let reason = "the database does not take this job; the worker's log says why";
+                    return Ok(Dealt::Told(fail(entry, delivery.token, reason.to_owned())));
+                }
+                Err(error) => return Err((delivery, error)),
+            }
+        }
+        Ok(Dealt::Told(back(delivery.id, delivery.token, WHILE)))
+    }
+}
+
+fn told(entry: &Entry, arrival: Arrival, disposition: Disposition) -> Dealt {
+    let Arrival { job, delivery, .. } = arrival;
+    let token = delivery.token.clone();
+    let what = match &disposition {
+        Disposition::Run(_) | Disposition::TakeOver | Disposition::Changed => None,
+        Disposition::Fail { .. } => Some("failed"),
+        Disposition::Retry { .. } => Some("retried"),
+        Disposition::Postpone(_) => Some("postponed"),
+        Disposition::Complete { .. } => Some("completed"),
+    };
+    if let Some(what) = what {
+        info!(scan.id = %job.id, entry.id, what, "a delivery was answered without a container");
+    }
+    match disposition {
+        Disposition::Run(lease) => Dealt::Job(lease),
+        Disposition::TakeOver => Dealt::Orphan(delivery),
+        Disposition::Fail { reason } => Dealt::Told(fail(entry, token, reason)),
+        Disposition::Retry { reason, delay } => {
+            Dealt::Told(Owed::Retry { entry: entry.clone(), token, reason, delay })
+        }
+        Disposition::Postpone(delay) => Dealt::Told(back(delivery.id, token, delay)),
+        Disposition::Complete { summary } => {
+            Dealt::Told(Owed::Complete { entry: entry.clone(), token, returnvalue: summary.to_string() })
+        }
+        Disposition::Changed => Dealt::Told(back(delivery.id, token, WHILE)),
+    }
+}
+
+fn fail(entry: &Entry, token: String, reason: String) -> Owed {
+    Owed::Fail { entry: entry.clone(), token, reason }
+}
+
+/// Whether it is about this job alone: its row cannot be read, or the payload's values break a rule of the table. It
+/// would come up again and again, and hold up all others.
+const fn is_the_entrys(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Row { .. } | StoreError::Unfit { .. } | StoreError::Db(DbError::Rejected { .. })
+    )
+}
