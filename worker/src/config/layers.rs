@@ -71,6 +71,7 @@ fn apply(layer: &mut Layer, flag: &Flag) {
                 | Origin::File { .. }
                 | Origin::DotEnv { .. }
                 | Origin::Environment { .. }
+                | Origin::Follows { .. }
                 | Origin::Flag { .. } => Origin::Added { flag: flag.flag, base: Box::new(origin) },
             },
         },

@@ -3,21 +3,25 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::error::{ConfigError, Problem};
 use super::key;
 use super::layers::{self, Layer};
-use super::origin::{Origins, Shown};
+use super::origin::{Origin, Origins, Shown};
 use super::raw::Raw;
 use super::rule::{
-    self, Folder, HostMap, List, Name, RequestHeader, Rule, SecretText, Subnet, Text, Truth, Word, within,
+    self, Folder, HostMap, List, Name, QueueName, QueuePrefix, RequestHeader, Rule, SecretText, Subnet, Text,
+    Truth, Word, within,
 };
 use super::settings::{
-    Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Queue, Retry, Sandbox,
-    Settings, Worker,
+    Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Queue, QueueKind, Retry,
+    Sandbox, Settings, Worker,
 };
 use super::size::ByteSize;
 use super::sources::{MAX_RUN_DIR_BYTES, Sources};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -33,6 +37,9 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_HEADERS: usize = 32;
 
 const MAX_LIST: usize = 1024;
+
+/// Far more than anybody gives a Redis (`databases`, 16 by default).
+const MAX_REDIS_DB: u32 = 100_000;
 
 impl Settings {
     /// Reads and checks everything.
@@ -60,15 +67,7 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             url: r.get("database.url", &rule::Database),
             auth_token: r.get("database.auth_token", &SecretText),
         },
-        queue: Queue {
-            kind: r.get("queue.kind", &rule::Queue),
-            name: r.get("queue.name", &Text { most: 200 }),
-            prefix: r.get("queue.prefix", &Text { most: 200 }),
-            redis_url: r.get("queue.redis_url", &rule::Redis),
-            redis_host: r.get("queue.redis_host", &Name { also: ":", what: "a host name or address" }),
-            redis_port: r.get("queue.redis_port", &rule::Port),
-            redis_password: r.get("queue.redis_password", &SecretText),
-        },
+        queue: queue(r),
         worker: Worker {
             concurrency: r.get("worker.concurrency", &within(1..=MAX_CONCURRENCY)),
             drain_grace: r.get("worker.drain_grace", &within(Duration::ZERO..=DAY)),
@@ -126,6 +125,34 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
     }
 }
 
+/// Which kind it is may follow from whether there is a Redis.
+fn queue(r: &mut Reader) -> Queue {
+    let said = r.get("queue.kind", &rule::Queue);
+    let mut queue = Queue {
+        kind: QueueKind::Embedded,
+        name: r.get("queue.name", &QueueName),
+        prefix: r.get("queue.prefix", &QueuePrefix),
+        lock_duration: r.get("queue.lock_duration", &within(SECOND..=HOUR)),
+        stalled_interval: r.get("queue.stalled_interval", &within(SECOND..=HOUR)),
+        max_stalled: r.get("queue.max_stalled", &within(0..=1000)),
+        redis_url: r.get("queue.redis_url", &rule::Redis),
+        redis_host: r.get("queue.redis_host", &Name { also: ":", what: "a host name or address" }),
+        redis_port: r.get("queue.redis_port", &rule::Port),
+        redis_user: r.get("queue.redis_user", &Name { also: "@+", what: "a user's name" }),
+        redis_password: r.get("queue.redis_password", &SecretText),
+        redis_db: r.get("queue.redis_db", &within(0..=MAX_REDIS_DB)),
+    };
+    queue.kind = said.unwrap_or(if queue.has_redis() { QueueKind::BullMq } else { QueueKind::Embedded });
+    if said.is_none() {
+        r.follows(
+            "queue.kind",
+            queue.kind.as_str(),
+            if queue.redis_url.is_some() { "queue.redis_url" } else { "queue.redis_host" },
+        );
+    }
+    queue
+}
+
 /// What is right by itself and wrong together.
 fn agree(settings: &Settings, reader: &mut Reader) {
     if settings.gateway.bytes_in < settings.fetch.body_cap {
@@ -136,6 +163,9 @@ fn agree(settings: &Settings, reader: &mut Reader) {
                 settings.gateway.bytes_in, settings.fetch.body_cap
             ),
         );
+    }
+    if settings.queue.kind == QueueKind::BullMq && !settings.queue.has_redis() {
+        reader.refuse("queue.kind", "\"bullmq\" needs queue.redis_url or queue.redis_host".to_owned());
     }
     let headers = &settings.fetch.headers;
     let twice = headers.iter().enumerate().find(|(n, header)| {
@@ -177,6 +207,16 @@ impl Reader {
         let origin = written.origin.clone();
         self.origins.push(Shown { key: key.path, value: rule.show(&value), origin });
         value
+    }
+
+    /// A value that was left open follows from another setting, where that one is set.
+    fn follows(&mut self, path: &'static str, value: &str, from: &'static str) {
+        let base = self.origins.get(from).map(|shown| shown.origin.clone());
+        if let Some(base) = base.filter(|_| self.origins.is_set(from)) {
+            self.origins.settle(path, Value::from(value), Origin::Follows { from, base: Box::new(base) });
+        } else {
+            self.origins.settle(path, Value::from(value), Origin::Default);
+        }
     }
 
     fn refuse(&mut self, path: &'static str, message: String) {

@@ -35,6 +35,13 @@ pub enum Origin {
         /// With its dashes.
         flag: &'static str,
     },
+    /// Left open, and decided by another setting.
+    Follows {
+        /// Its key.
+        from: &'static str,
+        /// Where that one stands.
+        base: Box<Origin>,
+    },
     /// A flag that adds to what the layers below say.
     Added {
         /// With its dashes.
@@ -52,6 +59,7 @@ impl fmt::Display for Origin {
             Self::DotEnv { name } => write!(f, ".env {name}"),
             Self::Environment { name } => write!(f, "environment {name}"),
             Self::Flag { flag } => write!(f, "flag {flag}"),
+            Self::Follows { from, base } => write!(f, "follows from {from}, {base}"),
             Self::Added { flag, base } => write!(f, "flag {flag} added to {base}"),
         }
     }
@@ -77,6 +85,13 @@ pub struct Origins {
 impl Origins {
     pub(super) fn push(&mut self, shown: Shown) {
         self.settings.push(shown);
+    }
+
+    /// Replaces what was written down for a key.
+    pub(super) fn settle(&mut self, key: &str, value: Value, origin: Origin) {
+        if let Some(shown) = self.settings.iter_mut().find(|shown| shown.key == key) {
+            (shown.value, shown.origin) = (value, origin);
+        }
     }
 
     /// All of them.

@@ -4,7 +4,9 @@
 //! with the setting it bounds, in `settings.rs`; here is only how bounds are kept.
 
 mod address;
+mod bullmq;
 mod list;
+
 mod text;
 
 use std::fmt;
@@ -17,8 +19,9 @@ use super::raw::Raw;
 use super::size::{ByteSize, ByteSizeError};
 
 pub(super) use address::{Database, Engine, HostMap, Listen, Port, Redis, Resolver, Subnet};
+pub(super) use bullmq::{Queue, QueueName, QueuePrefix};
 pub(super) use list::List;
-pub(super) use text::{Folder, Name, Queue, RequestHeader, SecretText, Text};
+pub(super) use text::{Folder, Name, RequestHeader, SecretText, Text};
 
 /// How one setting is read and shown.
 pub(super) trait Rule {

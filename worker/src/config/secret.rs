@@ -9,7 +9,7 @@ use std::fmt;
 pub const MASK: &str = "***";
 
 /// Names of query parameters that carry a token.
-const SECRET_PARAMETERS: [&str; 4] = ["authtoken", "password", "token", "jwt"];
+const SECRET_PARAMETERS: [&str; 5] = ["authtoken", "password", "pass", "token", "jwt"];
 
 /// A token or a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -113,6 +113,7 @@ mod tests {
             ("rediss://hunter2@h", "rediss://***@h"),
             ("libsql://h.io?authToken=hunter2&x=1", "libsql://h.io?authToken=***&x=1"),
             ("redis://u:hunter2@h?password=hunter2", "redis://u:***@h?password=***"),
+            ("unix:///run/redis.sock?user=u&pass=hunter2", "unix:///run/redis.sock?user=u&pass=***"),
             ("file:./local.db", "file:./local.db"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ] {

@@ -46,20 +46,30 @@ pub struct Database {
 /// What hands out the jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
-    /// Which kind.
+    /// Which kind: what the setting says, or what follows from the others where it says nothing.
     pub kind: QueueKind,
     /// Name in Redis.
     pub name: String,
     /// Prefix of the keys in Redis.
     pub prefix: String,
-    /// Redis as a URL; beats the next three.
+    /// How long the lock of an entry holds without renewal.
+    pub lock_duration: Duration,
+    /// Time between two looks for entries whose lock has run out.
+    pub stalled_interval: Duration,
+    /// How often an entry may be left by its worker before it is failed.
+    pub max_stalled: u32,
+    /// Redis as a URL; beats the next five.
     pub redis_url: Option<MaskedUrl>,
     /// Redis' host.
     pub redis_host: Option<String>,
     /// Redis' port.
     pub redis_port: u16,
+    /// Redis' user.
+    pub redis_user: Option<String>,
     /// Redis' password.
     pub redis_password: Option<Secret>,
+    /// Number of the database in Redis.
+    pub redis_db: u32,
 }
 
 /// A kind of queue.
@@ -67,6 +77,19 @@ pub struct Queue {
 pub enum QueueKind {
     /// The database itself.
     Embedded,
+    /// BullMQ's layout in Redis, in front of the database.
+    BullMq,
+}
+
+impl QueueKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::BullMq => "bullmq",
+        }
+    }
 }
 
 /// The supervisor.
@@ -224,19 +247,50 @@ impl Level {
     }
 }
 
+impl Queue {
+    /// Whether it is said where Redis is.
+    #[must_use]
+    pub const fn has_redis(&self) -> bool {
+        self.redis_url.is_some() || self.redis_host.is_some()
+    }
+
+    /// Whether a password would be sent to another machine without encryption.
+    fn is_in_the_clear(&self) -> bool {
+        let loopback = |host: &str| {
+            let bare = host.trim_matches(['[', ']']);
+            host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        };
+        let Some(url) = &self.redis_url else {
+            return self.redis_password.is_some() && !self.redis_host.as_deref().is_some_and(loopback);
+        };
+        let Some((_, rest)) = url.expose().split_once("redis://") else { return false };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let Some((user, place)) = authority.rsplit_once('@') else { return false };
+        let host = match place.split_once(']') {
+            Some((host, _)) => host,
+            None => place.split(':').next().unwrap_or_default(),
+        };
+        user.contains(':') && !loopback(host)
+    }
+}
+
 impl Settings {
     /// What is odd and yet no error; a worker says it once.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
-        let redis = self.queue.redis_url.is_some() || self.queue.redis_host.is_some();
-        match self.queue.kind {
-            QueueKind::Embedded if redis => notices.push(
-                "Redis is configured, but this build has the embedded queue alone: jobs are taken from the database, \
-                 what stands in Redis is left alone"
+        if self.queue.kind == QueueKind::Embedded && self.queue.has_redis() {
+            notices.push(
+                "Redis is configured, but queue.kind is \"embedded\": jobs are taken from the database, what stands in \
+                 Redis is left alone"
                     .to_owned(),
-            ),
-            QueueKind::Embedded => {}
+            );
+        }
+        if self.queue.kind == QueueKind::BullMq && self.queue.is_in_the_clear() {
+            notices.push(
+                "the password of Redis goes over the network unencrypted: queue.redis_url may begin with rediss://"
+                    .to_owned(),
+            );
         }
         if self.database.auth_token.is_some() && is_plain(self.database.url.expose()) {
             notices.push(

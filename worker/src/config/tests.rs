@@ -164,8 +164,65 @@ fn the_names_of_existing_installations_work() {
     assert_eq!(settings.sandbox.timeout, Duration::from_millis(12_500));
     assert_eq!(settings.sandbox.memory, ByteSize::mib(256));
     assert!((settings.sandbox.cpus - 1.0).abs() < f64::EPSILON);
-    assert_eq!(settings.queue.kind, QueueKind::Embedded);
-    assert!(settings.notices()[0].contains("Redis"), "{:?}", settings.notices());
+    assert_eq!(settings.queue.kind, QueueKind::BullMq);
+}
+
+#[test]
+fn the_kind_of_queue_follows_from_whether_there_is_a_redis_unless_it_is_said() {
+    for (pairs, kind, origin) in [
+        (&[][..], QueueKind::Embedded, "default"),
+        (
+            &[("REDIS_URL", "redis://r:1")],
+            QueueKind::BullMq,
+            "follows from queue.redis_url, environment REDIS_URL",
+        ),
+        (
+            &[("REDIS_HOST", "r"), ("REDIS_PORT", "7000")],
+            QueueKind::BullMq,
+            "follows from queue.redis_host, environment REDIS_HOST",
+        ),
+        (&[("REDIS_PORT", "7000")], QueueKind::Embedded, "default"),
+        (
+            &[("REDIS_HOST", "r"), ("SAFEURL_QUEUE_KIND", "embedded")],
+            QueueKind::Embedded,
+            "environment SAFEURL_QUEUE_KIND",
+        ),
+        (
+            &[("REDIS_HOST", "r"), ("SAFEURL_QUEUE_KIND", "bullmq")],
+            QueueKind::BullMq,
+            "environment SAFEURL_QUEUE_KIND",
+        ),
+    ] {
+        let (settings, origins) = load(&environment(pairs));
+        assert_eq!(settings.queue.kind, kind, "{pairs:?}");
+        let shown = origins.get("queue.kind").expect("it is a key");
+        assert_eq!((shown.text().as_str(), shown.origin.to_string().as_str()), (kind.as_str(), origin));
+    }
+    let unused = load(&environment(&[("REDIS_HOST", "r"), ("SAFEURL_QUEUE_KIND", "embedded")])).0.notices();
+    assert!(unused[0].contains("jobs are taken from the database"), "{unused:?}");
+}
+
+#[test]
+fn a_password_that_another_machine_is_sent_in_the_clear_is_told_of() {
+    let notices = |pairs: &[(&str, &str)]| load(&environment(pairs)).0.notices();
+    for pairs in [
+        &[("REDIS_URL", "redis://:hunter2@r.example:1/2")][..],
+        &[("REDIS_URL", "redis://u:hunter2@[2001:db8::1]")],
+        &[("REDIS_HOST", "r.example"), ("REDIS_PASSWORD", "hunter2")],
+    ] {
+        let told = notices(pairs);
+        assert!(told[0].contains("unencrypted") && !told[0].contains("hunter2"), "{pairs:?}: {told:?}");
+    }
+    for pairs in [
+        &[("REDIS_URL", "rediss://:hunter2@r.example:1")][..],
+        &[("REDIS_URL", "redis://:hunter2@127.0.0.1:1")],
+        &[("REDIS_URL", "redis://:hunter2@[::1]:1")],
+        &[("REDIS_URL", "redis://r.example")],
+        &[("REDIS_URL", "unix:///run/redis.sock?pass=hunter2")],
+        &[("REDIS_HOST", "localhost"), ("REDIS_PASSWORD", "hunter2")],
+    ] {
+        assert_eq!(notices(pairs), Vec::<String>::new(), "{pairs:?}");
+    }
 }
 
 #[test]
@@ -309,11 +366,18 @@ fn wrong_values_say_what_is_wrong_where_and_what_is_accepted() {
         ("fetch", "respect_robots = 1", "fetch.respect_robots: 1 is a number, not a truth value"),
         ("fetch", "respect_robots = \"true\"", "is text, not a truth value"),
         ("worker", "concurrency = true", "worker.concurrency: is a truth value, not a whole number"),
+        ("queue", r#"kind = "bullmq""#, "queue.kind: \"bullmq\" needs queue.redis_url or queue.redis_host"),
         (
             "queue",
-            r#"kind = "bullmq""#,
-            r#"queue.kind: "bullmq" is not in this build, which has the embedded queue alone"#,
+            r#"kind = "rabbit""#,
+            r#"queue.kind: "rabbit" is no kind of queue; accepted: "embedded", "bullmq", or nothing"#,
         ),
+        ("queue", r#"name = "a:b""#, r#"queue.name: "a:b" has a colon, which separates the parts of a key"#),
+        ("queue", r#"name = "a b""#, r#"queue.name: "a b" has spaces"#),
+        ("queue", r#"name = "{a""#, r#"queue.name: "{a" has a brace that makes no hash tag"#),
+        ("queue", r#"prefix = "bull:""#, r#"queue.prefix: "bull:" ends with a colon"#),
+        ("queue", r#"prefix = "{}bull""#, r#"queue.prefix: "{}bull" has a brace that makes no hash tag"#),
+        ("queue", r#"lock_duration = "10ms""#, r#"queue.lock_duration: "10ms" is less than 1s"#),
         (
             "gateway",
             r#"allow_networks = ["10.1.0.0/8"]"#,

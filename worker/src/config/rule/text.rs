@@ -6,7 +6,6 @@ use safeurl_protocol::Header;
 use serde_json::Value;
 
 use super::{Rule, text};
-use crate::config::QueueKind;
 use crate::config::raw::Raw;
 use crate::config::secret::{MASK, Secret};
 
@@ -188,30 +187,5 @@ impl Rule for Folder {
 
     fn show(&self, value: &PathBuf) -> Value {
         Value::from(value.display().to_string())
-    }
-}
-
-/// The kind of queue.
-pub(in crate::config) struct Queue;
-
-impl Rule for Queue {
-    type Out = QueueKind;
-
-    fn accepts(&self) -> String {
-        "\"embedded\"".to_owned()
-    }
-
-    fn read(&self, raw: &Raw) -> Result<QueueKind, String> {
-        match text(raw)? {
-            "embedded" => Ok(QueueKind::Embedded),
-            "bullmq" => Err("is not in this build, which has the embedded queue alone".to_owned()),
-            _ => Err("is no kind of queue".to_owned()),
-        }
-    }
-
-    fn show(&self, value: &QueueKind) -> Value {
-        match value {
-            QueueKind::Embedded => Value::from("embedded"),
-        }
     }
 }
