@@ -2,6 +2,8 @@
 
 #[path = "supervisor/adoption.rs"]
 mod adoption;
+#[path = "supervisor/deliveries.rs"]
+mod deliveries;
 #[path = "supervisor/endings.rs"]
 mod endings;
 #[path = "supervisor/ends.rs"]
@@ -18,12 +20,16 @@ mod gateway;
 mod leases;
 #[path = "supervisor/metrics.rs"]
 mod metrics;
+#[path = "supervisor/redis.rs"]
+mod redis;
 #[path = "supervisor/remains.rs"]
 mod remains;
 #[path = "supervisor/reserved.rs"]
 mod reserved;
 #[path = "supervisor/robots.rs"]
 mod robots;
+#[path = "supervisor/silence.rs"]
+mod silence;
 #[path = "supervisor/slots.rs"]
 mod slots;
 #[path = "supervisor/stage.rs"]

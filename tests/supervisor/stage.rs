@@ -12,6 +12,7 @@ use safeurl::domain::scan::{Job, Method, Options, ScanId, WorkerId};
 use safeurl::domain::state::State;
 use safeurl::gateway::{Budgets, GatewayConfig};
 use safeurl::metrics::Metrics;
+use safeurl::queue::BullMqConfig;
 use safeurl::sandbox::Network;
 use safeurl::shutdown::{Signal, Trigger};
 use safeurl::store::{DbConfig, NewJob, OpenMode, Store, WorkerRow};
@@ -37,6 +38,8 @@ pub(crate) struct Stage {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) gateway: GatewayConfig,
+    /// The queue in front of the database, where there is one.
+    pub(crate) bullmq: Option<BullMqConfig>,
 }
 
 impl Stage {
@@ -60,7 +63,15 @@ impl Stage {
             config: config_of_tests(),
             metrics: Metrics::new(),
             gateway: gateway_config(),
+            bullmq: None,
         }
+    }
+
+    /// One with a queue in front of its database.
+    pub(crate) async fn behind(bullmq: BullMqConfig) -> Self {
+        let mut stage = Self::new().await;
+        stage.bullmq = Some(bullmq);
+        stage
     }
 
     pub(crate) fn run_base(&self) -> PathBuf {
@@ -88,7 +99,7 @@ impl Stage {
             worker: worker.clone(),
             run_base: self.run_base(),
             reserved_only,
-            bullmq: None,
+            bullmq: self.bullmq.clone().filter(|_| !reserved_only),
             metrics: self.metrics.clone(),
         };
         let (supervisor, progress) = Supervisor::start(parts).await.expect("a supervisor");

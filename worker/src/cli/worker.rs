@@ -16,6 +16,7 @@ use crate::domain::scan::WorkerId;
 use crate::gateway::GatewayError;
 use crate::health::Health;
 use crate::metrics::{Metrics, Part};
+use crate::queue::RedisError;
 use crate::sandbox::image::ImageError;
 use crate::sandbox::{Docker, Sandbox as _, SandboxError};
 use crate::shutdown::{Phase, Shutdown, Signals};
@@ -213,6 +214,7 @@ fn passes(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<SandboxError>().is_some_and(engine)
             || cause.downcast_ref::<StoreError>().is_some_and(may_come)
             || cause.downcast_ref::<GatewayError>().is_some_and(GatewayError::may_pass)
+            || cause.downcast_ref::<RedisError>().is_some_and(RedisError::is_transient)
             || matches!(cause.downcast_ref::<ImageError>(), Some(ImageError::Engine(error)) if engine(error))
     })
 }
@@ -227,6 +229,12 @@ fn may_come(error: &StoreError) -> bool {
 mod tests {
     use super::*;
     use crate::supervisor::StartError;
+
+    #[test]
+    fn a_redis_that_does_not_answer_is_waited_for() {
+        let silent = RedisError::Unavailable { source: None };
+        assert!(passes(&anyhow::Error::from(StartError::Queue(silent))));
+    }
 
     #[test]
     fn a_gateway_that_dies_while_it_starts_is_waited_for_and_one_that_cannot_be_started_is_not() {

@@ -93,3 +93,47 @@ pub(super) async fn reconcile(
     }
     Looked::Offered(offered)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::bullmq::testing::Redis;
+    use crate::store::NewJob;
+    use crate::store::testing::{fresh, new_job};
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[tokio::test]
+    async fn rows_without_an_entry_are_offered_once_and_no_others() {
+        let (_folder, store) = fresh().await;
+        let redis = Redis::start().await;
+        let producer = Producer::new(redis.link());
+        let worker = store.worker().await;
+        let forgotten = store.one("https://example.com/").await;
+        let known = store.one("https://example.com/").await;
+        let owned = NewJob { reserved_for: Some(worker), ..new_job("local", "https://example.com/") };
+        store.submit(vec![owned]).await.expect("a job");
+        let entry = NewEntry { id: None, ..NewEntry::scan(&known, "local", "https://example.com/", 3) };
+        producer.add(&[entry]).await.expect("an answer");
+        let untouched = Duration::from_secs(60);
+        assert_eq!(reconcile(&store, &producer, untouched, ENTRIES).await, Looked::Offered(0), "too fresh");
+        assert_eq!(reconcile(&store, &producer, NOW, ENTRIES).await, Looked::Offered(1));
+        assert_eq!(reconcile(&store, &producer, NOW, ENTRIES).await, Looked::Offered(0));
+        let both = std::collections::HashSet::from([forgotten.to_string(), known.to_string()]);
+        assert_eq!(producer.waiting_jobs(ENTRIES).await.expect("an answer"), Some(both));
+        assert_eq!(reconcile(&store, &producer, NOW, 1).await, Looked::TooMany);
+    }
+
+    #[tokio::test]
+    async fn several_at_once_and_an_entry_that_ended_do_no_harm() {
+        let (_folder, store) = fresh().await;
+        let redis = Redis::start().await;
+        let producer = Producer::new(redis.link());
+        let id = store.one("https://example.com/").await;
+        let looks =
+            futures_util::future::join_all((0..4).map(|_| reconcile(&store, &producer, NOW, ENTRIES)));
+        assert!(looks.await.iter().all(|looked| matches!(looked, Looked::Offered(_))));
+        let counts = producer.counts().await.expect("an answer");
+        assert_eq!(counts.waiting, 1, "one entry of {id}");
+    }
+}
