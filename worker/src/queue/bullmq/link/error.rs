@@ -84,7 +84,7 @@ impl RedisError {
     }
 
     /// What an error of the client means.
-    pub(super) fn of(operation: &'static str, source: redis::RedisError) -> Self {
+    pub(in crate::queue::bullmq) fn of(operation: &'static str, source: redis::RedisError) -> Self {
         match code(&source) {
             Some("NOAUTH") => {
                 Self::Denied { operation, cure: "it wants a password: set queue.redis_password", source }
