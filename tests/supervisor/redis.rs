@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::FromRedisValue;
@@ -158,14 +158,14 @@ impl Redis {
     pub(crate) fn way(&self, lost: Lost) -> (Way, BullMqConfig) {
         let socket = self.folder.join(format!("way-{}.sock", uuid::Uuid::new_v4().simple()));
         let listener = UnixListener::bind(&socket).expect("a socket");
-        let (asked, server) = (Arc::new(AtomicUsize::new(0)), self.socket());
-        let counted = Arc::clone(&asked);
+        let (count, server) = (Arc::new(Count::default()), self.socket());
+        let counted = Arc::clone(&count);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(forward(client, server.clone(), Arc::clone(&counted), lost));
             }
         });
-        (Way { asked, task }, self.bullmq_at(&socket))
+        (Way { count, task }, self.bullmq_at(&socket))
     }
 }
 
@@ -176,6 +176,13 @@ impl Drop for Redis {
     }
 }
 
+/// The questions since the way was armed.
+#[derive(Default)]
+struct Count {
+    armed: AtomicBool,
+    asked: AtomicUsize,
+}
+
 /// What gets lost, counted over all connections from 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lost {
@@ -184,13 +191,18 @@ pub(crate) enum Lost {
 }
 
 pub(crate) struct Way {
-    asked: Arc<AtomicUsize>,
+    count: Arc<Count>,
     task: JoinHandle<()>,
 }
 
 impl Way {
+    /// Counts from now on.
+    pub(crate) fn arm(&self) {
+        self.count.armed.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.count.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -201,7 +213,7 @@ impl Drop for Way {
 }
 
 /// Where something gets lost, the connection ends with it.
-async fn forward(mut client: UnixStream, server: PathBuf, asked: Arc<AtomicUsize>, lost: Lost) {
+async fn forward(mut client: UnixStream, server: PathBuf, count: Arc<Count>, lost: Lost) {
     let Ok(mut server) = UnixStream::connect(server).await else { return };
     let (mut question, mut answer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut deaf = false;
@@ -210,8 +222,8 @@ async fn forward(mut client: UnixStream, server: PathBuf, asked: Arc<AtomicUsize
             read = client.read(&mut question) => {
                 let Ok(bytes @ 1..) = read else { return };
                 // Not what opens a connection: that would be tried again by itself.
-                let script = question[..bytes].windows(4).any(|word| word.eq_ignore_ascii_case(b"EVAL"));
-                let number = if script { asked.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+                let script = count.armed.load(Ordering::Relaxed) && question[..bytes].windows(4).any(|word| word.eq_ignore_ascii_case(b"EVAL"));
+                let number = if script { count.asked.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
                 match lost {
                     Lost::Question(at) if at == number => return,
                     Lost::Answer(at) if at == number => deaf = true,
