@@ -142,7 +142,7 @@ impl BullMqQueue {
     }
 
     pub(super) fn let_go(&self, token: &str) {
-        self.keeper.let_go(token);
+        self.keeper.forget(token);
     }
 
     pub(super) fn postpone(&self, delivery: &Delivery, delay: Duration) {

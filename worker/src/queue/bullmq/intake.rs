@@ -55,7 +55,7 @@ impl BullMqQueue {
     async fn take_in(
         &self,
         entry: Entry,
-        taking: Taking,
+        taking: Taking<'_>,
         container: &str,
     ) -> Result<Option<Claimed>, QueueError> {
         self.next_iteration(&entry).await?;
@@ -67,7 +67,7 @@ impl BullMqQueue {
         };
         let job = payload.job.clone();
         let dealt = self.deal(&entry, payload, delivery, container).await;
-        taking.came(entry.clone());
+        taking.came(entry);
         match dealt {
             Ok(Dealt::Job(lease)) => Ok(Some(Claimed::Job(lease))),
             Ok(Dealt::Orphan(delivery)) => Ok(Some(Claimed::Orphan(job, delivery))),

@@ -180,7 +180,7 @@ impl Desk {
             Settlement::Completed => match self.summary(&job.id).await {
                 Some(returnvalue) => Owed::Complete { entry, token, returnvalue },
                 // Given back by the keeper, it is delivered again, and finds the result then.
-                None => return self.keeper.let_go(&token),
+                None => return self.keeper.forget(&token),
             },
             Settlement::Failed { reason, .. } => Owed::Fail { entry, token, reason },
             Settlement::Retried { reason, delay } => Owed::Retry { entry, token, reason, delay },
@@ -209,10 +209,10 @@ impl Desk {
         loop {
             match self.hand_over(&prefix, id, token).await {
                 Ok(Some(entry)) => return self.keeper.keep(entry, token),
-                Ok(None) => return self.keeper.let_go(token),
+                Ok(None) => return self.keeper.forget(token),
                 Err(error) if *self.closing.borrow() => {
                     debug!(entry.id = id, %error, "the lock of an entry was not taken over");
-                    return self.keeper.let_go(token);
+                    return self.keeper.forget(token);
                 }
                 Err(_) => {
                     let mut closing = self.closing.clone();

@@ -369,7 +369,7 @@ async fn what_waits_without_a_delivery_is_what_was_due_and_untouched_for_long() 
         found.sort();
         found
     };
-    assert_eq!(found(&store).await, [old.clone()]);
+    assert_eq!(found(&store).await, std::slice::from_ref(&old));
     store.run("UPDATE scan_jobs SET run_at = run_at - 121000 WHERE ready = 0").await;
     let mut both = vec![old, due];
     both.sort();
