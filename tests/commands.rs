@@ -2,6 +2,8 @@
 
 #[path = "support/place.rs"]
 mod place;
+#[path = "commands/redis.rs"]
+mod redis;
 #[path = "commands/submit.rs"]
 mod submit;
 

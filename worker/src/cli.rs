@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod man;
 pub mod output;
 pub mod problem;
+mod queue;
 pub mod scan;
 pub mod settings;
 pub mod stats;

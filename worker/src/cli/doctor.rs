@@ -6,6 +6,7 @@ use super::assemble;
 use super::exit::Exit;
 use super::image::engine;
 use super::output::{Output, plain};
+use super::queue;
 use super::settings::DoctorArgs;
 use crate::config::Settings;
 use crate::gateway::Gateway;
@@ -92,6 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     }
     checks.push(if well { fetcher(&settings, &engine).await } else { Check::not_tried("image") });
     checks.push(rows(&settings).await);
+    checks.extend(outer(&settings).await);
     checks.push(way_out(&settings).await);
     let all_well = checks.iter().all(|check| check.ok);
     let mut output = Output::stdout();
@@ -210,6 +212,27 @@ async fn rows(settings: &Settings) -> Check {
             Check::failed("database", tried, chain(&error), "mend it, or name another by --database")
         }
     }
+}
+
+/// The queue in Redis, where there is one.
+async fn outer(settings: &Settings) -> Option<Check> {
+    let tried = format!("ask Redis for the queue {}:{}", settings.queue.prefix, settings.queue.name);
+    let mend = "start it, or name another by SAFEURL_QUEUE_REDIS_URL";
+    let link = match queue::link(settings) {
+        Ok(link) => link?,
+        Err(error) => return Some(Check::failed("queue", tried, chain(&error), mend)),
+    };
+    let told = match link.check().await {
+        Ok(facts) => facts.told(),
+        Err(error) => return Some(Check::failed("queue", tried, error.one_line(), mend)),
+    };
+    let texts =
+        |warning| told.iter().filter(move |told| told.warning == warning).map(|told| told.text.as_str());
+    let (saw, warnings) = (texts(false).collect::<Vec<_>>().join("; "), texts(true).collect::<Vec<_>>());
+    Some(match warnings.as_slice() {
+        [] => Check::passed("queue", tried, saw),
+        warnings => Check::failed("queue", tried, saw, warnings.join("; ")),
+    })
 }
 
 async fn way_out(settings: &Settings) -> Check {

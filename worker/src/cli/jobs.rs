@@ -81,11 +81,15 @@ Examples:
   safeurl jobs wait --timeout 5m $(safeurl submit --file urls.txt)")]
     Wait(Wait),
     /// Cancel jobs: waiting ones at once, running ones by their worker
+    ///
+    /// An entry in Redis is left there: when it is its turn, it finds the job cancelled and fails.
     #[command(after_help = "Examples:
   safeurl jobs cancel ID
   safeurl jobs cancel --state queued --user local --dry-run")]
     Cancel(Change),
     /// Put FAILED and TIMED_OUT jobs back into the queue
+    ///
+    /// With a queue in Redis the job's entry there runs again, or a new one is added if it is gone.
     #[command(after_help = "Examples:
   safeurl jobs retry ID
   safeurl jobs retry --state failed --class connect --since 2h --limit 100

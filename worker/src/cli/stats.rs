@@ -10,16 +10,20 @@ use self::shown::shown;
 use super::database;
 use super::exit::Exit;
 use super::jobs::Moment;
-use super::output::Output;
+use super::output::{Output, plain};
+use super::queue;
 use super::settings::StoreArgs;
 use super::terminal::LookArgs;
 use super::workers::is_alive;
+use crate::config::Settings;
 use crate::domain::timestamp::Timestamp;
+use crate::queue::bullmq::producer::{Counts, Producer};
 use crate::store::{OpenMode, Percentiles, Stats, Store, WorkerView};
 
 /// Print what goes on: jobs by state and verdict, failures, durations, the queue, workers
 ///
-/// Jobs count that were created then or later; the queue and the workers are those of now.
+/// Jobs count that were created then or later; the queue and the workers are those of now. With a queue in Redis its
+/// entries are counted as BullMQ's own clients count them; if it does not answer that stands there instead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl stats
@@ -99,6 +103,18 @@ struct QueuePart {
     delayed: u64,
     oldest: Option<OldestLine>,
     users: Vec<UserLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bullmq: Option<OuterPart>,
+}
+
+/// The queue in Redis.
+#[derive(Serialize)]
+struct OuterPart {
+    name: String,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -150,7 +166,8 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let store = database::open_ready(&settings, OpenMode::Existing).await?;
     let since = args.since.at(store.now().await?);
     let stats = store.stats(since).await?;
-    let report = Report::of(stats, since, store.workers().await?, DatabasePart::of(&store));
+    let mut report = Report::of(stats, since, store.workers().await?, DatabasePart::of(&store));
+    report.queue.bullmq = outer(&settings).await?;
     let mut output = Output::stdout();
     if args.json {
         output.json(&report)?;
@@ -158,6 +175,16 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         output.text(&shown(&report, args.look.look()))?;
     }
     Ok(Exit::Done)
+}
+
+/// Counts what stands in Redis, where there is one.
+async fn outer(settings: &Settings) -> anyhow::Result<Option<OuterPart>> {
+    let Some(link) = queue::link(settings)? else { return Ok(None) };
+    let name = format!("{}:{}", link.keys().prefix(), link.keys().queue());
+    Ok(Some(match Producer::new(link).counts().await {
+        Ok(counts) => OuterPart { name, counts: Some(counts), error: None },
+        Err(error) => OuterPart { name, counts: None, error: Some(plain(&error.one_line()).into_owned()) },
+    }))
 }
 
 impl Report {
@@ -196,6 +223,7 @@ impl Report {
                     .oldest
                     .map(|(id, created_at)| OldestLine { id: id.to_string(), created_at }),
                 users: stats.queue.users.into_iter().map(|(user, jobs)| UserLine { user, jobs }).collect(),
+                bullmq: None,
             },
             workers: workers.into_iter().map(|worker| WorkerLine::of(worker, now)).collect(),
             database,
@@ -281,6 +309,25 @@ mod tests {
         let workers = vec![worker("w-1", 900), worker("w-2", 3_600_000)];
         let database = DatabasePart { path: "/no/such.db".to_owned(), bytes: Some(0) };
         Report::of(stats, ago(86_400_000), workers, database)
+    }
+
+    /// With a queue in Redis that answers, or does not.
+    pub(super) fn with_redis(answers: bool) -> Report {
+        let counts = Counts { waiting: 3, active: 2, completed: 41, paused: true, ..Counts::default() };
+        let mut report = sample();
+        report.queue.bullmq = Some(OuterPart {
+            name: "bull:scan-jobs".to_owned(),
+            counts: answers.then_some(counts),
+            error: (!answers).then(|| "Redis does not answer".to_owned()),
+        });
+        report
+    }
+
+    #[test]
+    fn a_queue_in_redis_as_json_is_counted_or_says_what_is_wrong() {
+        let told =
+            [true, false].map(|answers| serde_json::json!(with_redis(answers))["queue"]["bullmq"].clone());
+        insta::assert_snapshot!("stats-redis-json", serde_json::to_string_pretty(&told).expect("it is JSON"));
     }
 
     #[test]

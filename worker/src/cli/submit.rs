@@ -9,10 +9,12 @@ use anyhow::Context;
 use super::database;
 use super::exit::Exit;
 use super::output::{Output, plain};
+use super::queue::Outer;
 use super::settings::{RequestArgs, StoreArgs};
 use super::urls::Lines;
 use crate::domain::scan::{Method, Options, ScanId};
 use crate::domain::target::Target;
+use crate::queue::bullmq::producer::NewEntry;
 use crate::store::{NewJob, OpenMode, Store};
 
 /// Rows that go in at once: few enough that no reader of the database waits for them.
@@ -31,6 +33,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 ///
 /// Prints one id a line, in the order of the URLs. In a file each line is a URL; empty lines and lines that begin with
 /// # are left out. A bad line is named with its number, the rest still goes in, and the exit code is 2.
+///
+/// With a queue in Redis the jobs go into the database first. If Redis does not answer they stand there all the same and
+/// a worker adds them to the queue; that is told, and the exit code stays 0, because submitting again would double them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl submit https://example.com/ https://example.org/
@@ -75,8 +80,10 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let (settings, _) = args.settings.load()?;
     let options = args.request.options()?;
     let store = database::open_ready(&settings, OpenMode::Create).await?;
+    let outer = Outer::of(&settings)?;
     let mut queue = Queue {
         store,
+        outer,
         options,
         priority: args.priority,
         delay: args.delay,
@@ -97,12 +104,14 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         }
     }
     queue.flush().await?;
+    queue.outer.tell();
     Ok(if queue.refused { Exit::Usage } else { Exit::Done })
 }
 
 /// The way in: what is fine goes on in blocks, what is not is told and left out.
 struct Queue {
     store: Store,
+    outer: Outer,
     options: Options,
     priority: i64,
     delay: Option<Duration>,
@@ -143,9 +152,18 @@ impl Queue {
 
     async fn flush(&mut self) -> anyhow::Result<()> {
         let jobs = std::mem::take(&mut self.waiting);
+        let entries: Vec<_> =
+            if self.outer.is_there() { jobs.iter().map(entry).collect() } else { Vec::new() };
         for id in self.store.submit(jobs).await.context("cannot queue the URLs")? {
             self.output.line(id.as_str())?;
         }
+        self.outer.add(entries).await;
         Ok(())
     }
+}
+
+fn entry(job: &NewJob) -> NewEntry {
+    NewEntry::scan(&job.id, &job.user, &job.url, job.max_attempts)
+        .with_priority(job.priority)
+        .after(job.delay.unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use super::{AMBIGUOUS, Change, FilterArgs, Named, UNKNOWN, named, open, several}
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, plain};
 use crate::cli::problem::Annotate as _;
+use crate::cli::queue::Outer;
 use crate::domain::scan::{Job, ScanId};
 use crate::domain::state::State;
 use crate::store::{CancelOutcome, Page, ReplayOutcome, Search, Store};
@@ -94,8 +95,15 @@ async fn run(args: Change, wish: Wish) -> anyhow::Result<Exit> {
     }
 }
 
+/// Whom to tell of jobs that are queued again. Nobody is told of a cancelled one: its entry finds the row, and ends as
+/// the row says.
+fn outer(args: &Change) -> anyhow::Result<Outer> {
+    Ok(Outer::of(&args.settings.load()?.0)?)
+}
+
 /// Each by itself, whatever becomes of the others.
 async fn by_id(args: &Change, wish: Wish) -> anyhow::Result<Exit> {
+    let mut outer = outer(args)?;
     let store = open(&args.settings).await?;
     let mut told = Told::default();
     for text in &args.ids {
@@ -110,7 +118,7 @@ async fn by_id(args: &Change, wish: Wish) -> anyhow::Result<Exit> {
             Named::One(id) => {
                 let became = match wish {
                     Wish::Cancel => store.request_cancel(&id).await?.into(),
-                    Wish::Retry => store.replay(&id).await?.into(),
+                    Wish::Retry => again(&store, &mut outer, &id).await?,
                 };
                 told.became(&id, became)?;
             }
@@ -120,12 +128,24 @@ async fn by_id(args: &Change, wish: Wish) -> anyhow::Result<Exit> {
             }
         }
     }
+    outer.tell();
     Ok(told.exit())
+}
+
+async fn again(store: &Store, outer: &mut Outer, id: &ScanId) -> anyhow::Result<Became> {
+    // The row forgets the entry that it had.
+    let before = if outer.is_there() { store.job(id).await? } else { None };
+    let became = store.replay(id).await?;
+    if let (ReplayOutcome::Replayed { .. }, Some(job)) = (became, before) {
+        outer.again(&job).await;
+    }
+    Ok(became.into())
 }
 
 /// All that fit, a block at a time, as they were when they were looked at.
 async fn by_filter(args: &Change, wish: Wish) -> anyhow::Result<Exit> {
     let states = fitting(&args.filter, wish)?;
+    let mut outer = outer(args)?;
     let store = open(&args.settings).await?;
     let search = Search { states, ..args.filter.search(store.now().await?) };
     let mut left = args.limit.unwrap_or(u32::MAX);
@@ -143,20 +163,34 @@ async fn by_filter(args: &Change, wish: Wish) -> anyhow::Result<Exit> {
                 told.done(job.id.as_str(), &would(job, wish))?;
             }
         } else {
-            for (id, became) in block(&store, jobs, wish).await? {
+            for (id, became) in block(&store, &mut outer, jobs, wish).await? {
                 told.became(&id, became)?;
             }
         }
     }
     told.summary(wish, args.dry_run);
+    outer.tell();
     Ok(told.exit())
 }
 
-async fn block(store: &Store, jobs: Vec<Job>, wish: Wish) -> anyhow::Result<Vec<(ScanId, Became)>> {
+async fn block(
+    store: &Store,
+    outer: &mut Outer,
+    jobs: Vec<Job>,
+    wish: Wish,
+) -> anyhow::Result<Vec<(ScanId, Became)>> {
     let ids: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
     let became: Vec<Became> = match wish {
         Wish::Cancel => store.cancel_seen(jobs).await?.into_iter().map(Became::from).collect(),
-        Wish::Retry => store.replay_seen(jobs).await?.into_iter().map(Became::from).collect(),
+        Wish::Retry => {
+            let outcomes = store.replay_seen(jobs.clone()).await?;
+            for (job, outcome) in jobs.iter().zip(&outcomes) {
+                if matches!(outcome, ReplayOutcome::Replayed { .. }) {
+                    outer.again(job).await;
+                }
+            }
+            outcomes.into_iter().map(Became::from).collect()
+        }
     };
     Ok(ids.into_iter().zip(became).collect())
 }

@@ -1,6 +1,6 @@
 //! The numbers for a person. Pure.
 
-use super::{Counted, Marks, Report, WorkerLine};
+use super::{Counted, Marks, OuterPart, Report, WorkerLine};
 use crate::cli::terminal::Look;
 use crate::cli::terminal::layout::{Section, arrange};
 use crate::cli::terminal::text::{BLUE, FAINT, GREEN, NONE, RED, STRONG, Text, rendered};
@@ -11,6 +11,9 @@ const BAR: usize = 40;
 
 /// What stands beside a bar: the hour, the count, how many failed, and the gaps.
 const BESIDE_BAR: usize = 40;
+
+/// Where the queue in Redis stands, if there is one.
+const BEHIND_QUEUE: usize = 5;
 
 /// Columns up to which names of hosts stand in one.
 const HOST: usize = 32;
@@ -24,7 +27,7 @@ pub(super) fn shown(report: &Report, look: Look) -> String {
         .and(NONE, &format!(" in the last {ago}"))
         .and(FAINT, &format!(", since {}", report.since));
     let mut lines = head.wrap(look.width);
-    let sections = vec![
+    let mut sections = vec![
         counted("State", &report.states),
         counted("Verdict", &report.verdicts),
         counted("Failed by", &report.failures),
@@ -35,6 +38,9 @@ pub(super) fn shown(report: &Report, look: Look) -> String {
         workers(report),
         database(report),
     ];
+    if let Some(outer) = &report.queue.bullmq {
+        sections.insert(BEHIND_QUEUE, in_redis(outer));
+    }
     lines.extend(arrange(sections, look.width));
     rendered(&lines, look.colour)
 }
@@ -77,6 +83,28 @@ fn queue(report: &Report) -> Section {
     );
     for user in &queue.users {
         section.pair("of user", format!("{}: {}", user.user, user.jobs));
+    }
+    section
+}
+
+fn in_redis(outer: &OuterPart) -> Section {
+    let mut section = Section::short("In Redis, now");
+    section.pair("queue", outer.name.as_str());
+    section.pair_if("no answer", outer.error.as_deref());
+    if let Some(counts) = &outer.counts {
+        for (name, count) in [
+            ("waiting", counts.waiting),
+            ("prioritized", counts.prioritized),
+            ("active", counts.active),
+            ("delayed", counts.delayed),
+            ("completed", counts.completed),
+            ("failed", counts.failed),
+        ] {
+            section.pair(name, count.to_string());
+        }
+        let parents = counts.waiting_children;
+        section.pair_if("waiting-children", (parents > 0).then(|| parents.to_string()));
+        section.pair_if("paused", counts.paused.then_some("nothing is handed out"));
     }
     section
 }
@@ -151,7 +179,7 @@ fn database(report: &Report) -> Section {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sample;
+    use super::super::tests::{sample, with_redis};
     use super::*;
     use crate::cli::terminal::text::width;
 
@@ -168,6 +196,12 @@ mod tests {
         assert!(!text.contains('\u{1b}'), "{text:?}");
         insta::assert_snapshot!("stats", text);
         assert!(!shown(&sample(), Look { terminal: false, ..look(100) }).contains('▇'));
+    }
+
+    #[test]
+    fn a_queue_in_redis_stands_beside_that_of_the_database() {
+        let text = [true, false].map(|answers| shown(&with_redis(answers), look(80))).join("\n");
+        insta::assert_snapshot!("stats-redis", text);
     }
 
     #[test]

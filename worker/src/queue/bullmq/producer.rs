@@ -114,7 +114,7 @@ pub enum Offered {
 
 /// How many entries are in which state, as the clients' `getJobCounts` says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "kebab-case")]
 pub struct Counts {
     /// In `wait` and in the older `paused`.
     pub waiting: u64,
