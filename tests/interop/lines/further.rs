@@ -1,0 +1,126 @@
+//! What the list of lines does not have, and official clients see all the same.
+
+use serde_json::{Value, json};
+
+use crate::world::{Working, World, payload};
+
+pub(super) fn a_payload_without_a_usable_address_fails_at_once(world: &World) {
+    let _worker = world.work(Working::slots(1));
+    let broken = [
+        json!({ "jobId": "a", "url": "no address", "userId": "u1" }),
+        json!({ "jobId": "b", "userId": "u1" }),
+        json!({ "jobId": "c", "url": 7, "userId": "u1" }),
+        json!({ "url": "https://example.com/", "userId": "u1" }),
+        json!("text"),
+        payload("ftp://example.com/"),
+    ];
+    let opts = json!({ "attempts": 5, "backoff": 60_000 });
+    for data in &broken {
+        let id = world.client.add(data, opts.clone());
+        world.client.wait_of(&id, "failed");
+        let job = world.client.get(&id);
+        assert_eq!((&job["attemptsMade"], &job["data"]), (&json!(1), data), "{job}");
+        assert!(
+            job["failedReason"].as_str().is_some_and(|reason| reason.len() > 10),
+            "a reason to read: {job}"
+        );
+    }
+    assert_eq!(world.client.named("delayed"), Vec::<Value>::new());
+    // Failed unrun before the last attempt, as an unrecoverable error of theirs.
+    assert_eq!(world.client.named("retries-exhausted"), Vec::<Value>::new());
+    assert_eq!(world.site.total(), 0);
+}
+
+pub(super) fn a_second_delivery_waits_for_the_first(world: &World) {
+    let _worker = world.work(Working::slots(2));
+    let data = world.scan("/held");
+    let first = world.client.add(&data, json!({}));
+    world.wait_for_visit("/held");
+    let second = world.client.add(&data, json!({}));
+    world.client.wait_of(&second, "delayed");
+    assert_eq!(world.client.get(&second)["attemptsMade"], 0);
+    world.release();
+    world.client.wait_of(&first, "completed");
+    world.client.wait_of(&second, "completed");
+    let (first, second) = (world.client.get(&first), world.client.get(&second));
+    assert_eq!(first["returnvalue"], second["returnvalue"]);
+    assert_eq!(second["attemptsMade"], 1);
+    assert_eq!(world.site.hits("/held"), 1);
+}
+
+pub(super) fn a_worker_that_is_told_twice_gives_its_job_back(world: &World) {
+    let worker = world.work(Working::slots(1));
+    let id = world.client.add(&world.scan("/held"), json!({}));
+    world.wait_for_visit("/held");
+    let behind = world.client.add(&world.scan("/ok"), json!({}));
+    worker.terminate(world);
+    worker.terminate(world);
+    assert_ne!(worker.ended().code(), Some(0));
+    assert_eq!(world.client.state(&id), "waiting");
+    let job = world.client.get(&id);
+    assert_eq!((&job["attemptsMade"], &job["stalledCounter"]), (&json!(0), &json!(0)), "{job}");
+    assert_eq!(world.client.ask("ids", json!({ "types": ["active"] })), json!([]));
+    // At the front, and whoever comes next takes it.
+    world.client.work("next", json!({ "value": 1 }), json!({}));
+    world.client.wait_named("completed", 2);
+    let order: Vec<_> = world.client.processed().iter().map(|seen| seen["id"].clone()).collect();
+    assert_eq!(order, [json!(id), json!(behind)]);
+}
+
+pub(super) fn submit_adds_what_the_clients_read(world: &World) {
+    let url = world.site.url("/ok");
+    let out = world.command(&["submit", &url]).output().expect("the program starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let ids = world.client.ask("ids", json!({ "types": ["waiting"] }));
+    let id = ids[0].as_str().unwrap_or_else(|| panic!("one job: {ids}")).to_owned();
+    let job = world.client.get(&id);
+    assert_eq!((&job["name"], &job["data"]["url"]), (&json!("scan"), &json!(url)), "{job}");
+    assert!(job["data"]["jobId"].is_string() && job["data"]["userId"].is_string(), "{job}");
+    let _worker = world.work(Working::slots(1));
+    world.client.wait_of(&id, "completed");
+    assert_eq!(world.client.get(&id)["returnvalue"]["jobId"], job["data"]["jobId"]);
+}
+
+pub(super) fn the_clients_count_what_stats_counts(world: &World) {
+    world.client.work("w", json!({}), json!({}));
+    let mut failing = payload("https://example.com/");
+    failing["plan"] = json!({ "fail": true });
+    world.client.add(&failing, json!({}));
+    world.client.add(&payload("https://example.com/"), json!({}));
+    world.client.wait_named("failed", 1);
+    world.client.wait_named("completed", 1);
+    world.client.ask("stopWorker", json!({ "label": "w" }));
+    for (times, opts) in [(4, json!({})), (3, json!({ "delay": 60_000 })), (2, json!({ "priority": 2 }))] {
+        for _ in 0..times {
+            world.client.add(&payload("https://example.com/"), opts.clone());
+        }
+    }
+    world.client.ask("take", json!({ "token": "t:1" }));
+    world.client.queue("pause", json!([]));
+
+    let out = world.command(&["stats", "--json"]).output().expect("the program starts");
+    let stats: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {out:?}"));
+    let mut theirs = world.client.counts();
+    // 5.x counts those of a paused queue apart.
+    let paused =
+        theirs.as_object_mut().and_then(|counts| counts.remove("paused")).and_then(|count| count.as_i64());
+    theirs["waiting"] = json!(theirs["waiting"].as_i64().unwrap_or(0) + paused.unwrap_or(0));
+    assert_eq!(theirs["waiting"], 3);
+    for (name, count) in theirs.as_object().expect("counts") {
+        let ours = if name == "waiting-children" { "waitingChildren" } else { name };
+        assert_eq!(&stats["queue"]["bullmq"][ours], count, "{name}: {stats}");
+    }
+}
+
+pub(super) fn a_row_that_redis_does_not_know_is_added(world: &World) {
+    let data = world.scan("/ok");
+    let lost = world.client.add(&data, json!({}));
+    // There is a row for it and no entry any more: Redis lost what it had said yes to.
+    let out = world.command(&["submit", &world.site.url("/ok/lost")]).output().expect("the program starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let _: String = world.redis.ask(&["FLUSHALL"]);
+    world.stage.execute("UPDATE scan_jobs SET updated_at = updated_at - 3600");
+    let _worker = world.work(Working::slots(1));
+    world.client.wait("the page to be asked for", || (world.site.hits("/ok/lost") > 0).then_some(()));
+    assert_eq!(world.client.get(&lost), Value::Null);
+}

@@ -1,0 +1,70 @@
+//! Safeurl's producer, and what a worker's consumer can do with entries of others.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use safeurl::queue::bullmq::consumer::{Consumer, ConsumerConfig, Moved};
+use safeurl::queue::bullmq::producer::{Added, NewEntry, Producer};
+use safeurl::queue::bullmq::{Keys, Link, RedisConfig};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::official::{Kind, Official};
+use crate::world::QUEUE;
+
+/// Who produces for safeurl's part.
+pub(crate) enum Ours {
+    Safeurl { runtime: Runtime, link: Arc<Link> },
+    Official(Box<Official>),
+}
+
+impl Ours {
+    pub(crate) fn safeurl(url: &str) -> Self {
+        let config = RedisConfig { url: url.to_owned(), name: "interop".to_owned() };
+        let link = Link::new(&config, Keys::new("bull", QUEUE)).expect("an address");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        Self::Safeurl { runtime, link: Arc::new(link) }
+    }
+
+    pub(crate) fn official(kind: Kind, socket: &Path) -> Self {
+        Self::Official(Box::new(Official::start(kind, socket, QUEUE)))
+    }
+
+    /// Adds a job; its id, or that of the one that was there before.
+    pub(crate) fn add(&self, data: &Value, opts: Value) -> String {
+        let Self::Safeurl { runtime, link } = self else {
+            let Self::Official(client) = self else { unreachable!("the other one") };
+            return client.add(data, opts);
+        };
+        let Value::Object(mut opts) = opts else { panic!("{opts} are no options") };
+        let id = opts.remove("jobId").and_then(|id| id.as_str().map(str::to_owned));
+        let entry = NewEntry { name: "scan".to_owned(), data: data.clone(), id, opts };
+        let added = runtime.block_on(Producer::new(Arc::clone(link)).add(&[entry])).expect("Redis answers");
+        match added.first().expect("an answer for an entry") {
+            Added::New(id) | Added::Before(id) => id.clone(),
+        }
+    }
+
+    /// Tries to complete somebody else's active entry with a token of ours; the code of the refusal.
+    pub(crate) fn intrude(&self, id: &str, token: &str) -> Result<(), i64> {
+        let (runtime, link) = match self {
+            Self::Safeurl { runtime, link } => (runtime, link),
+            Self::Official(client) => {
+                let tried = client.try_ask("finish", json!({ "id": id, "token": token, "value": 1 }));
+                return tried.map(drop).map_err(|error| if error.contains("mismatch") { -6 } else { 0 });
+            }
+        };
+        let second = Duration::from_secs(1);
+        let config = ConsumerConfig { name: None, lock: second, stalled_interval: second, max_stalled: 1 };
+        let consumer = Consumer::new(Arc::clone(link), config);
+        let ended = runtime.block_on(async {
+            let entry = consumer.read(id).await.expect("Redis answers").expect("the entry is there");
+            consumer.complete(&entry, token, "1").await.expect("Redis answers")
+        });
+        match ended {
+            Moved::Done => Ok(()),
+            Moved::Refused(code) => Err(code),
+        }
+    }
+}
