@@ -123,7 +123,8 @@ lines! {
     a_worker_that_is_told_twice_gives_its_job_back: EVERY, further::a_worker_that_is_told_twice_gives_its_job_back;
     submit_adds_what_the_clients_read: EVERY, further::submit_adds_what_the_clients_read;
     the_clients_count_what_stats_counts: EVERY, further::the_clients_count_what_stats_counts;
-    a_row_that_redis_does_not_know_is_added: NODE6, further::a_row_that_redis_does_not_know_is_added;
+    an_offer_makes_sure_that_a_job_runs: EVERY, further::an_offer_makes_sure_that_a_job_runs;
+    what_waits_is_found_wherever_it_waits: EVERY, further::what_waits_is_found_wherever_it_waits;
 }
 
 /// Among themselves the official clients hold every line, so that what falls with safeurl is safeurl's.

@@ -32,15 +32,15 @@ const ROWS: &[Row] = &[
     row("give_back", "return { 'done' }", "a_worker_that_is_told_twice_gives_its_job_back"),
     row("hand_over", "return { 'handed', {}, {} }", "line_35"),
     row("iterate", "return { 'made' }", "line_31"),
-    row("jobs", "return { 'read', 0 }", "a_row_that_redis_does_not_know_is_added"),
+    row("jobs", "return { 'read', 1 }", "what_waits_is_found_wherever_it_waits"),
     row("look", "return { 'due', 0 }", "line_01"),
-    row("offer", "return { 'there' }", "a_row_that_redis_does_not_know_is_added"),
+    row("offer", "return { 'there' }", "an_offer_makes_sure_that_a_job_runs"),
     row("postpone", "return { 'done' }", "a_second_delivery_waits_for_the_first"),
     row("read", "return { 'gone' }", "line_56"),
     row("retry", "return { 'done' }", "line_16"),
     row("scheduler", "return { 'none' }", "line_31"),
     row("take", "return { 'nothing' }", "line_01"),
-    row("waiting", "return { 'ids' }", "a_row_that_redis_does_not_know_is_added"),
+    row("waiting", "return { 'ids' }", "what_waits_is_found_wherever_it_waits"),
     row("wake", "return { 'done' }", "line_06"),
 ];
 

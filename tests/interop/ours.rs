@@ -1,10 +1,11 @@
 //! Safeurl's producer, and what a worker's consumer can do with entries of others.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use safeurl::queue::bullmq::consumer::{Consumer, ConsumerConfig, Moved};
-use safeurl::queue::bullmq::producer::{Added, NewEntry, Producer};
+use safeurl::queue::bullmq::producer::{Added, NewEntry, Offered, Producer};
 use safeurl::queue::bullmq::{Keys, Link, RedisConfig};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -41,9 +42,32 @@ impl Ours {
         let id = opts.remove("jobId").and_then(|id| id.as_str().map(str::to_owned));
         let entry = NewEntry { name: "scan".to_owned(), data: data.clone(), id, opts };
         let added = runtime.block_on(Producer::new(Arc::clone(link)).add(&[entry])).expect("Redis answers");
-        match added.first().expect("an answer for an entry") {
-            Added::New(id) | Added::Before(id) => id.clone(),
-        }
+        let [Added::New(id) | Added::Before(id)] = added.as_slice() else {
+            panic!("one was to be added: {added:?}")
+        };
+        id.clone()
+    }
+
+    /// Makes sure that a job with this id runs.
+    pub(crate) fn offer(&self, data: &Value, id: &str) -> Offered {
+        let (runtime, link) = self.ours();
+        let id = Some(id.to_owned());
+        let entry =
+            NewEntry { name: "scan".to_owned(), data: data.clone(), id, opts: serde_json::Map::new() };
+        runtime.block_on(Producer::new(Arc::clone(link)).offer(&entry)).expect("Redis answers")
+    }
+
+    /// The scans that have an entry which has not ended; `None` when there are more entries than that.
+    pub(crate) fn waiting(&self, most: usize) -> Option<BTreeSet<String>> {
+        let (runtime, link) = self.ours();
+        let jobs =
+            runtime.block_on(Producer::new(Arc::clone(link)).waiting_jobs(most)).expect("Redis answers");
+        jobs.map(|jobs| jobs.into_iter().collect())
+    }
+
+    fn ours(&self) -> (&Runtime, &Arc<Link>) {
+        let Self::Safeurl { runtime, link } = self else { panic!("the official clients have no such thing") };
+        (runtime, link)
     }
 
     /// Tries to complete somebody else's active entry with a token of ours; the code of the refusal.

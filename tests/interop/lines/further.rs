@@ -1,5 +1,8 @@
 //! What the list of lines does not have, and official clients see all the same.
 
+use std::collections::BTreeSet;
+
+use safeurl::queue::bullmq::producer::Offered;
 use serde_json::{Value, json};
 
 use crate::world::{Working, World, payload};
@@ -10,9 +13,8 @@ pub(super) fn a_payload_without_a_usable_address_fails_at_once(world: &World) {
         json!({ "jobId": "a", "url": "no address", "userId": "u1" }),
         json!({ "jobId": "b", "userId": "u1" }),
         json!({ "jobId": "c", "url": 7, "userId": "u1" }),
-        json!({ "url": "https://example.com/", "userId": "u1" }),
         json!("text"),
-        payload("ftp://example.com/"),
+        payload("ftp://page.invalid/"),
     ];
     let opts = json!({ "attempts": 5, "backoff": 60_000 });
     for data in &broken {
@@ -83,16 +85,16 @@ pub(super) fn submit_adds_what_the_clients_read(world: &World) {
 
 pub(super) fn the_clients_count_what_stats_counts(world: &World) {
     world.client.work("w", json!({}), json!({}));
-    let mut failing = payload("https://example.com/");
+    let mut failing = payload("https://page.invalid/");
     failing["plan"] = json!({ "fail": true });
     world.client.add(&failing, json!({}));
-    world.client.add(&payload("https://example.com/"), json!({}));
+    world.client.add(&payload("https://page.invalid/"), json!({}));
     world.client.wait_named("failed", 1);
     world.client.wait_named("completed", 1);
     world.client.ask("stopWorker", json!({ "label": "w" }));
     for (times, opts) in [(4, json!({})), (3, json!({ "delay": 60_000 })), (2, json!({ "priority": 2 }))] {
         for _ in 0..times {
-            world.client.add(&payload("https://example.com/"), opts.clone());
+            world.client.add(&payload("https://page.invalid/"), opts.clone());
         }
     }
     world.client.ask("take", json!({ "token": "t:1" }));
@@ -112,15 +114,31 @@ pub(super) fn the_clients_count_what_stats_counts(world: &World) {
     }
 }
 
-pub(super) fn a_row_that_redis_does_not_know_is_added(world: &World) {
-    let data = world.scan("/ok");
-    let lost = world.client.add(&data, json!({}));
-    // There is a row for it and no entry any more: Redis lost what it had said yes to.
-    let out = world.command(&["submit", &world.site.url("/ok/lost")]).output().expect("the program starts");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let _: String = world.redis.ask(&["FLUSHALL"]);
-    world.stage.execute("UPDATE scan_jobs SET updated_at = updated_at - 3600");
-    let _worker = world.work(Working::slots(1));
-    world.client.wait("the page to be asked for", || (world.site.hits("/ok/lost") > 0).then_some(()));
-    assert_eq!(world.client.get(&lost), Value::Null);
+pub(super) fn an_offer_makes_sure_that_a_job_runs(world: &World) {
+    let data = payload("https://page.invalid/");
+    let offer = || world.ours.offer(&data, "scan-own");
+    assert_eq!((offer(), offer()), (Offered::Added, Offered::There));
+    assert_eq!(world.client.counts()["waiting"], 1);
+    world.client.work("w", json!({}), json!({}));
+    world.client.wait_named("completed", 1);
+    assert_eq!(offer(), Offered::Again);
+    world.client.wait_named("completed", 2);
+    let job = world.client.get("scan-own");
+    assert_eq!((&job["attemptsMade"], &job["data"]), (&json!(2), &data), "{job}");
+    assert_eq!(world.client.named("added").len(), 1);
+}
+
+pub(super) fn what_waits_is_found_wherever_it_waits(world: &World) {
+    let mut jobs = BTreeSet::new();
+    for opts in [json!({}), json!({ "delay": 60_000 }), json!({ "priority": 2 }), json!({ "lifo": true })] {
+        let data = payload("https://page.invalid/");
+        jobs.insert(data["jobId"].as_str().expect("an id").to_owned());
+        world.client.add(&data, opts);
+    }
+    world.client.ask("take", json!({ "token": "t:1" }));
+    assert_eq!(world.client.counts()["active"], 1);
+    // What names no job is not among them.
+    world.client.add(&json!({ "url": "https://page.invalid/" }), json!({}));
+    assert_eq!(world.ours.waiting(10), Some(jobs));
+    assert_eq!(world.ours.waiting(4), None, "more than that");
 }

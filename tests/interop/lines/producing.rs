@@ -6,7 +6,7 @@ use crate::official::{Kind, millis, moment};
 use crate::world::{World, payload};
 
 fn data() -> Value {
-    payload("https://example.com/")
+    payload("https://page.invalid/")
 }
 
 pub(super) fn a_job_reads_as_it_was_added(world: &World) {
