@@ -80,7 +80,7 @@ pub(super) fn submit_adds_what_the_clients_read(world: &World) {
     assert!(job["data"]["jobId"].is_string() && job["data"]["userId"].is_string(), "{job}");
     let _worker = world.work(Working::slots(1));
     world.client.wait_of(&id, "completed");
-    assert_eq!(world.client.get(&id)["returnvalue"]["jobId"], job["data"]["jobId"]);
+    assert_eq!(world.client.get(&id)["returnvalue"]["job"]["id"], job["data"]["jobId"]);
 }
 
 pub(super) fn the_clients_count_what_stats_counts(world: &World) {

@@ -32,7 +32,7 @@ pub(super) fn an_abandoned_job_is_recovered(world: &World) {
     dying.kill();
     // The check of the dead one says for a minute that nobody else need look.
     let _: i64 = world.redis.ask(&["DEL", "bull:scan-jobs:stalled-check"]);
-    let _worker = world.work(Working::hasty(2000, 300));
+    let _worker = world.work(Working::hasty(2000, 1000));
     world.client.wait_of(&id, "completed");
     let job = world.client.get(&id);
     let counters = ["stalledCounter", "attemptsStarted", "attemptsMade"].map(|name| job[name].clone());
@@ -88,7 +88,7 @@ pub(super) fn a_worker_that_is_asked_to_end_finishes_its_job(world: &World) {
 }
 
 pub(super) fn nobody_s_check_touches_a_healthy_job(world: &World) {
-    // Ours checks every 200 ms, theirs keeps a job three times as long as its lock holds unrenewed.
+    // Ours checks every second, theirs keeps a job four times as long as its lock holds unrenewed.
     world.client.work(
         "healthy",
         json!({ "hold": true }),
@@ -96,12 +96,12 @@ pub(super) fn nobody_s_check_touches_a_healthy_job(world: &World) {
     );
     let theirs = world.client.add(&world.scan("/ok"), json!({}));
     let started = moment(&world.client.wait_of(&theirs, "active"));
-    let _worker = world.work(Working::hasty(1000, 200));
+    let _worker = world.work(Working::hasty(1000, 1000));
     let ours = world.client.add(&world.scan("/held"), json!({}));
     world.wait_for_visit("/held");
-    world.client.wait("three seconds", || {
+    world.client.wait("four seconds", || {
         assert_eq!(world.client.ask("checkStalled", json!({ "interval": 50 })), json!([]));
-        (world.redis.now() - started >= 3000).then_some(())
+        (world.redis.now() - started >= 4000).then_some(())
     });
     world.release();
     world.client.ask("release", json!({}));

@@ -39,7 +39,7 @@ pub(super) fn the_return_value_is_the_summary_of_the_scan(world: &World) {
     world.client.wait_of(&id, "completed");
     let value = world.client.get(&id)["returnvalue"].clone();
     assert!(value.is_object(), "{value}");
-    assert_eq!(value["jobId"], data["jobId"], "{value}");
+    assert_eq!((&value["job"]["id"], &value["page"]["status"]), (&data["jobId"], &json!(200)), "{value}");
     // What is stored is JSON itself, which readers parse without a guard.
     let stored: String = world.redis.ask(&["HGET", &format!("bull:scan-jobs:{id}"), "returnvalue"]);
     assert_eq!(serde_json::from_str::<Value>(&stored).expect("JSON"), value);

@@ -63,7 +63,7 @@ function processor(label, standing) {
         await job.log(stage);
       }
       new URL(job.data.url);
-      plan.value = { jobId: job.data.jobId, status: (await fetch(job.data.url)).status };
+      plan.value = { job: { id: job.data.jobId }, page: { status: (await fetch(job.data.url)).status } };
     }
     if (plan.sleep) await new Promise(done => setTimeout(done, plan.sleep));
     if (plan.hold) await released;
