@@ -123,6 +123,7 @@ lines! {
     a_worker_that_is_told_twice_gives_its_job_back: EVERY, further::a_worker_that_is_told_twice_gives_its_job_back;
     submit_adds_what_the_clients_read: EVERY, further::submit_adds_what_the_clients_read;
     the_clients_count_what_stats_counts: EVERY, further::the_clients_count_what_stats_counts;
+    an_operator_s_retry_runs_the_same_entry_again: EVERY, further::an_operator_s_retry_runs_the_same_entry_again;
     an_offer_makes_sure_that_a_job_runs: EVERY, further::an_offer_makes_sure_that_a_job_runs;
     what_waits_is_found_wherever_it_waits: EVERY, further::what_waits_is_found_wherever_it_waits;
 }

@@ -37,6 +37,7 @@ const ROWS: &[Row] = &[
     row("offer", "return { 'there' }", "an_offer_makes_sure_that_a_job_runs"),
     row("postpone", "return { 'done' }", "a_second_delivery_waits_for_the_first"),
     row("read", "return { 'gone' }", "line_56"),
+    row("rerun", "return { 'there' }", "an_operator_s_retry_runs_the_same_entry_again"),
     row("retry", "return { 'done' }", "line_16"),
     row("scheduler", "return { 'none' }", "line_31"),
     row("take", "return { 'nothing' }", "line_01"),

@@ -83,6 +83,24 @@ pub(super) fn submit_adds_what_the_clients_read(world: &World) {
     assert_eq!(world.client.get(&id)["returnvalue"]["job"]["id"], job["data"]["jobId"]);
 }
 
+pub(super) fn an_operator_s_retry_runs_the_same_entry_again(world: &World) {
+    let _worker = world.work(Working::slots(1));
+    let data = world.scan("/flaky/1");
+    let id = world.client.add(&data, json!({}));
+    world.client.wait_of(&id, "failed");
+    let job = data["jobId"].as_str().expect("an id");
+    let out = world.command(&["jobs", "retry", job]).output().expect("the program starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    world.client.wait_of(&id, "completed");
+    let read = world.client.get(&id);
+    assert_eq!(
+        (&read["attemptsMade"], &read["returnvalue"]["job"]["id"]),
+        (&json!(2), &data["jobId"]),
+        "{read}"
+    );
+    assert_eq!(world.client.named("added").len(), 1);
+}
+
 pub(super) fn the_clients_count_what_stats_counts(world: &World) {
     world.client.work("w", json!({}), json!({}));
     let mut failing = payload("https://page.invalid/");
