@@ -52,7 +52,7 @@ test: engine systemd interop stage ## Run all tests against a real engine and a 
 	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher
 	cargo test --locked --workspace --doc --quiet
 	@$(SUPPORT)/ensure-programs.sh python3
-	python3 tests/chaos/auditor_test.py
+	python3 -m unittest discover --start-directory tests/chaos --pattern '*_test.py'
 
 # Before anything is built for it.
 minutes:

@@ -3,13 +3,14 @@
     auditor.py RECORD
 
 RECORD is the folder that run.py keeps: the database, what the feeder submitted, what was asked for at the pages, what
-was done to the run, and where its engine is. The rules are written out in jobs.py, fetches.py, recovery.py and
-remains.py. Ends with 1 and names the rule, the job and its transitions when one is violated.
+was done to the run, what its queue held, and where its engine is. The rules are written out in jobs.py, fetches.py,
+recovery.py, entries.py and remains.py. Ends with 1 and names the rule, the job and its transitions when one is violated.
 """
 
 import sys
 from collections import Counter
 
+import entries
 import fetches
 import jobs
 import recovery
@@ -23,11 +24,12 @@ SHOWN = 5
 def audit(evidence, machine):
     """Every violation, and the report on what happened."""
     violations = []
-    for rules in (jobs.RULES, fetches.RULES, recovery.RULES):
-        for rule in rules:
+    judges = [jobs, fetches, recovery, *([entries] if evidence.queue else [])]
+    for judge in judges:
+        for rule in judge.RULES:
             violations += rule(evidence)
     violations += remains.violations(machine, evidence)
-    reports = (faults, jobs.report, fetches.report, recovery.report)
+    reports = [faults, *(judge.report for judge in judges)]
     return violations, [line for report in reports for line in report(evidence)]
 
 

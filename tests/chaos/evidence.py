@@ -21,6 +21,8 @@ class Evidence:
         self.workers = record.lines(folder, "workers")
         self.descriptors = record.value(folder, "descriptors")
         self.ends = record.value(folder, "ends")
+        # What the queue in front of the database held; None where the database is the queue.
+        self.queue = record.value(folder, "queue") if Path(folder, "queue.json").exists() else None
         with sqlite3.connect(Path(folder, "scans.db")) as database:
             database.row_factory = sqlite3.Row
             self.read(database)
@@ -34,7 +36,7 @@ class Evidence:
         self.transitions = grouped(map(named, rows("SELECT * FROM transitions ORDER BY version, seq")))
         self.attempts = {(row["job_id"], row["attempt"]): row for row in rows("SELECT * FROM attempts")}
         self.results = grouped(rows("SELECT job_id FROM scan_results"))
-        self.documents = grouped(rows("SELECT job_id, n, attempt FROM documents"))
+        self.documents = grouped(rows("SELECT job_id, n, attempt, body FROM documents ORDER BY n"))
         self.obligations = rows("SELECT * FROM containers")
         self.worker_rows = rows("SELECT * FROM workers")
         self.integrity = [row["integrity_check"] for row in rows("PRAGMA integrity_check")]

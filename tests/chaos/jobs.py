@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from entries import of_jobs
 from evidence import FINAL, history
 
 # DESIGN §2, written out again: what leads from where to where.
@@ -91,7 +92,17 @@ def operations_are_written_once(evidence):
             yield f"operation twice: {op} wrote {count} edges"
 
 
+def caps(evidence):
+    """How often each job may be tried: where a queue is in front as each entry of it says, anew when it was emptied."""
+    if not evidence.queue:
+        return {id: job["max_attempts"] for id, job in evidence.jobs.items()}
+    asked = {line["id"]: line.get("attempts") for line in evidence.submitted}
+    lives = {id: max(1, len(ids)) + evidence.queue.get("wiped", 0) for id, ids in of_jobs(evidence).items()}
+    return {id: (asked.get(id) or job["max_attempts"]) * lives.get(id, 1) for id, job in evidence.jobs.items()}
+
+
 def attempts_keep_to_the_cap(evidence):
+    cap = caps(evidence)
     for id, edges in evidence.transitions.items():
         job = evidence.jobs.get(id, {})
         counted = losses = claims = 0
@@ -101,7 +112,7 @@ def attempts_keep_to_the_cap(evidence):
             counted += (edge["reason"] == "claimed") - (edge["reason"] in NOT_COUNTED)
             losses += edge["reason"] == "lost"
             claims += edge["reason"] == "claimed"
-            if counted > job.get("max_attempts", 0) or losses >= MAX_LOSSES:
+            if counted > cap.get(id, 0) or losses >= MAX_LOSSES:
                 yield f"attempts above the cap: {id}, {counted} counted, {losses} lost{history(evidence, id)}"
                 break
         if job and job["attempt"] != claims:
