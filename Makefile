@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd interop minutes url corpora
+.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd interop compose minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -46,7 +46,10 @@ scan: url engine build ## Scan one URL: make scan URL=https://example.com/
 demo: engine build ## Scan a small site on loopback that shows each way a scan can end, offline
 	@$(SAFEURL) demo
 
-test: engine systemd interop stage ## Run all tests against a real engine and a real database
+compose:
+	@$(SUPPORT)/ensure-programs.sh docker-compose
+
+test: engine systemd interop compose stage ## Run all tests against a real engine and a real database
 	@$(SUPPORT)/ensure-tools.sh nextest
 	@$(SUPPORT)/ensure-sqld.sh
 	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher

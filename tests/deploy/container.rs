@@ -26,10 +26,7 @@ impl Packed {
         let folder = Folder::new();
         let name = format!("safeurl-packed-{}", folder.tag);
         let packed = Self { folder, name };
-        let image = Command::new(of_repository("tests/support/worker-image.sh"))
-            .args([env!("CARGO_BIN_EXE_safeurl"), &packed.name])
-            .status();
-        assert!(image.expect("the script runs").success());
+        worker_image(&packed.name);
         for shared in [packed.run_dir(), packed.data()] {
             DirBuilder::new().mode(0o700).create(&shared).expect("a folder");
             chown(&shared, Some(USER), Some(USER)).expect("root gives it away");
@@ -61,7 +58,12 @@ impl Packed {
         command.arg(format!("--volume={data}:/var/lib/safeurl"));
         command.arg("--env=SAFEURL_DATABASE_URL=file:/var/lib/safeurl/scans.db");
         // The page is on this machine's loopback, which a worker need not have otherwise.
-        command.args(["--network=host", "--env=SAFEURL_GATEWAY_ALLOW_NETWORKS=127.0.0.1/32", &self.name]);
+        command.args([
+            "--network=host",
+            "--env=SAFEURL_GATEWAY_ALLOW_NETWORKS=127.0.0.1/32",
+            &self.name,
+            "worker",
+        ]);
         said(command.output());
         self.wait_for("the worker takes jobs", || self.log().contains("taking jobs"));
     }
@@ -111,6 +113,16 @@ impl Drop for Packed {
             let _ = Command::new("docker").args(arguments).output();
         }
     }
+}
+
+/// Makes an image with the worker in it.
+fn worker_image(reference: &str) {
+    let command = r#"ENTRYPOINT ["/usr/local/bin/safeurl"]"#;
+    let program = format!("{}=/usr/local/bin/safeurl", env!("CARGO_BIN_EXE_safeurl"));
+    let packed = Command::new(of_repository("tests/support/packed-image.sh"))
+        .args([reference, command, &program])
+        .status();
+    assert!(packed.expect("the script runs").success());
 }
 
 fn docker(arguments: &[&str]) -> String {

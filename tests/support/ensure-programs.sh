@@ -8,6 +8,7 @@ package_of() {
     strace) echo strace ;;
     mkfs.ext4) echo e2fsprogs ;;
     dockerd) echo docker.io ;;
+    docker-compose) echo docker-compose ;;
     *)
         echo "ensure-programs: error: nobody has said which package has $1" >&2
         exit 2
