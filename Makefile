@@ -64,10 +64,14 @@ minutes:
 	@test "$$(id -u)" = 0 || { echo "error: chaos needs an engine of its own, which needs root; hint: sudo make chaos MINUTES=$(MINUTES)" >&2; exit 1; }
 
 # The program is built together with a test, so that it is the one that `make test` has built already.
-chaos: minutes stage ## Kill workers, gateways and the engine for MINUTES=n, as root, and audit what is left; SEED=s repeats
+# QUEUE=embedded|bullmq and DATABASE=file|sqld choose what else the seed does.
+chaos: minutes stage ## Kill workers, gateways, engine, Redis and sqld for MINUTES=n, as root, and audit what is left; SEED=s repeats
 	@$(SUPPORT)/ensure-programs.sh python3 strace mkfs.ext4 dockerd
+	@$(SUPPORT)/ensure-interop.sh target/interop
+	@$(SUPPORT)/ensure-sqld.sh
 	cargo build --locked --workspace --features safeurl/embed-fetcher --bin safeurl --test layers
-	PATH="$$PATH:/usr/sbin:/sbin" python3 tests/chaos/run.py --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)") --binary target/debug/safeurl
+	PATH="$$PATH:/usr/sbin:/sbin" python3 tests/chaos/run.py --minutes "$(MINUTES)" --binary target/debug/safeurl \
+	$(if $(SEED),--seed "$(SEED)") $(if $(QUEUE),--queue "$(QUEUE)") $(if $(DATABASE),--database "$(DATABASE)")
 
 pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
 	@$(SUPPORT)/ensure-tools.sh nextest

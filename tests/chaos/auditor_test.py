@@ -187,6 +187,14 @@ class TheAuditor(unittest.TestCase):
         self.small.record.write("descriptors", {"before": {"7": {"socket": 3}}, "after": {"7": {"socket": 4}}})
         self.names("file descriptors left", "socket")
 
+    def test_connections_to_a_server_may_come_and_go_up_to_what_a_pool_holds(self):
+        for count, fits in ((remains.POOL, True), (remains.POOL + 1, False)):
+            with self.subTest(count), tempfile.TemporaryDirectory() as folder:
+                self.small = Small(Path(folder))
+                after = {"7": {"socket": 3, "connection to a server": count}}
+                self.small.record.write("descriptors", {"before": {"7": {"socket": 3}}, "after": after})
+                self.assertEqual(not self.small.violations(), fits)
+
     def test_the_report_says_what_happened(self):
         self.small.database.close()
         report = "\n".join(auditor.audit(Evidence(self.small.folder), CLEAN_MACHINE)[1])

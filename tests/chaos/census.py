@@ -75,7 +75,7 @@ def processes():
 
 
 def of_run(folder, cgroup):
-    """The processes of a run, by what they are: worker, gateway, command, fetcher, shim, engine, tool."""
+    """The processes of a run, by what they are: worker, gateway, command, fetcher, shim, engine, storage, tool."""
     found = {}
     for process in processes():
         kind = kind_of(process, folder, cgroup)
@@ -95,8 +95,12 @@ def kind_of(process, folder, cgroup):
     if process.exe.startswith(inside):
         word = process.argv[1] if len(process.argv) > 1 else ""
         return word if word in ("worker", "gateway") else "command"
-    if not any(argument.startswith(inside) or f"unix://{inside}" in argument for argument in process.argv):
+    # An address has a scheme in front, and Redis writes its command line anew, as one text.
+    addresses = (f":{inside}", f"unix://{inside}")
+    if not any(word.startswith(inside) or any(address in word for address in addresses) for word in process.argv):
         return None
+    if process.name in ("redis-server", "sqld"):
+        return "storage"
     if program.startswith("containerd-shim"):
         return "shim"
     return "engine" if program in ("dockerd", "containerd") else "tool"
@@ -119,16 +123,24 @@ def control_groups(cgroup):
     return sorted(found, key=lambda path: (-path.count("/"), path))
 
 
-def descriptors(pid):
-    """How many file descriptors of which kind a process has."""
+def descriptors(pid, ports=()):
+    """How many file descriptors of which kind a process has; connections to these ports are a kind of their own."""
     kinds = Counter()
     folder = PROC / str(pid) / "fd"
+    pooled = connections(pid, ports)
     for name in os.listdir(folder):
         try:
-            kinds[descriptor_kind(os.readlink(folder / name))] += 1
+            target = os.readlink(folder / name)
         except FileNotFoundError:
             continue
+        kinds["connection to a server" if target in pooled else descriptor_kind(target)] += 1
     return dict(kinds)
+
+
+def connections(pid, ports):
+    """The sockets, as the names of descriptors, that are connected to these ports."""
+    lines = [line.split() for line in read(pid, "net/tcp").decode().splitlines()[1:]]
+    return {f"socket:[{line[9]}]" for line in lines if int(line[2].rpartition(":")[2], 16) in ports}
 
 
 def descriptor_kind(target):

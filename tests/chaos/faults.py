@@ -22,15 +22,22 @@ ABSENCE = (0.2, 1.5)
 
 # All of them in an order that is drawn, then all of them again.
 HINDRANCES = {"stop_worker": 3, "slow_fsync": 2, "full_volume": 1, "restart_engine": 1, "kill_engine": 1}
+# What is added where these are part of the run.
+OF_REDIS = {"kill_redis": 2, "freeze_redis": 1}
+OF_SQLD = {"kill_sqld": 2, "freeze_sqld": 1}
 # Seconds between two hindrances.
 CALM = (2, 6)
 
 
 class Faults:
-    def __init__(self, workers, engine, volume, record, seed):
+    def __init__(self, workers, engine, volume, redis, sqld, record, seed):
         self.workers = workers
         self.engine = engine
         self.volume = volume
+        self.redis = redis
+        self.sqld = sqld
+        self.kills = KILLS | ({"cut_redis": 1} if redis else {})
+        self.hindrances = HINDRANCES | (OF_REDIS if redis else {}) | (OF_SQLD if sqld else {})
         self.record = record
         self.kills_rng = random.Random(f"kills {seed}")
         self.rng = random.Random(f"hindrances {seed}")
@@ -53,12 +60,12 @@ class Faults:
             time.sleep(self.kills_rng.uniform(*PAUSE))
             if self.trouble:
                 raise self.trouble
-            getattr(self, self.kills_rng.choices(list(KILLS), KILLS.values())[0])()
+            getattr(self, self.kills_rng.choices(list(self.kills), self.kills.values())[0])()
 
     def hinder(self):
         try:
             while True:
-                deck = [name for name, number in HINDRANCES.items() for _ in range(number)]
+                deck = [name for name, number in self.hindrances.items() for _ in range(number)]
                 self.rng.shuffle(deck)
                 for name in deck:
                     if self.halt.wait(self.rng.uniform(*CALM)):
@@ -102,29 +109,37 @@ class Faults:
         worker.stopped = False
 
     def slow_fsync(self):
-        """Each fsync of one worker takes 0.4 s longer."""
+        """Each fsync of one worker, or of the server that writes for all, takes 0.4 s longer."""
+        if self.sqld:
+            with self.during("slow sqld"):
+                self.trace(self.sqld.process.pid)
+            return
         ready = self.workers.ready()
         if not ready:
             return
         worker = self.rng.choice(ready)
-        delay = ["-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=400000"]
         with self.during("slow fsync", worker=worker.id, name=worker.name):
-            tracer = subprocess.Popen(
-                ["strace", "-f", "-qq", "-o", "/dev/null", *delay, "-p", str(worker.pid)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            worker.tracer = tracer
-            time.sleep(self.rng.uniform(3, 6))
-            tracer.terminate()
-            try:
-                tracer.wait(5)
-            except subprocess.TimeoutExpired:
-                # It waits for a thread that will not stop any more. Killed, it lets go of all of them.
-                tracer.kill()
-                tracer.wait()
+            self.trace(worker.pid, worker)
             worker.tracer = None
+
+    def trace(self, pid, worker=None):
+        delay = ["-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=400000"]
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", "/dev/null", *delay, "-p", str(pid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        if worker:
+            worker.tracer = tracer
+        time.sleep(self.rng.uniform(3, 6))
+        tracer.terminate()
+        try:
+            tracer.wait(5)
+        except subprocess.TimeoutExpired:
+            # It waits for a thread that will not stop any more. Killed, it lets go of all of them.
+            tracer.kill()
+            tracer.wait()
 
     def full_volume(self):
         with self.during("full volume"):
@@ -143,6 +158,39 @@ class Faults:
             self.engine.kill()
             time.sleep(self.rng.uniform(0, 2))
             self.engine.start()
+
+    def cut_redis(self):
+        """Nobody's connection lives on; nothing else is different."""
+        try:
+            self.redis.cut()
+        except OSError:
+            return
+        self.done("cut redis")
+
+    def kill_redis(self):
+        self.kill("kill redis", self.redis)
+
+    def freeze_redis(self):
+        self.freeze("freeze redis", self.redis)
+
+    def kill_sqld(self):
+        self.kill("kill sqld", self.sqld)
+
+    def freeze_sqld(self):
+        self.freeze("freeze sqld", self.sqld)
+
+    def kill(self, what, server):
+        with self.during(what):
+            server.kill()
+            time.sleep(self.rng.uniform(0, 3))
+            server.start()
+
+    def freeze(self, what, server):
+        """Its connections stay, and nothing is answered."""
+        with self.during(what):
+            server.freeze()
+            time.sleep(self.rng.uniform(2, 6))
+            server.thaw()
 
     def during(self, what, **more):
         return During(self, what, more)

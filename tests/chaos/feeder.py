@@ -1,9 +1,13 @@
 """Submits jobs all the time, cancels some of them and has some done again; keeps a list of its own of what it was told.
 
 Most jobs come through `safeurl submit`; the rest are written into the tables as another program writes them, each for
-one of several users. A job counts as submitted from the moment its id was printed, or its INSERT was committed.
+one of several users. A job counts as submitted from the moment its id was printed, or its INSERT was committed. Where
+a queue is in front, an official client adds the entries of those rows; a few are left without, as by a program that
+died between the two, and a few entries have no row.
 """
 
+import json
+import queue
 import random
 import socket
 import sqlite3
@@ -11,6 +15,7 @@ import subprocess
 import threading
 import time
 import uuid
+from pathlib import Path
 
 USERS = ["anna", "bela", "cleo"]
 
@@ -37,11 +42,15 @@ class Feeder(threading.Thread):
 
     # More would only make the end of the run longer.
     OPEN_AT_MOST = 14
+    # The shares of what comes through the queue alone, and of what the queue never hears of.
+    WITHOUT_ROW = 0.2
+    WITHOUT_ENTRY = 0.02
 
-    def __init__(self, program, database, port, record, seed):
+    def __init__(self, program, database, producer, port, record, seed):
         super().__init__(daemon=True)
         self.program = program
         self.database = database
+        self.producer = producer
         self.record = record
         self.rng = random.Random(f"feeder {seed}")
         self.port = port
@@ -73,11 +82,13 @@ class Feeder(threading.Thread):
             self.number += 1
             key = f"k{self.number}"
             url = self.url(kind, key)
-            if limit is None and self.rng.random() < 0.35:
-                job, user = self.insert(url)
+            if limit is None and self.rng.random() < (0.65 if self.producer else 0.35):
+                job, user, attempts = self.as_another_program(url)
             else:
-                job, user = self.by_command(url, limit), "local"
-            self.record.add("submitted", id=job, key=key, user=user, kind=kind, url=url)
+                job, user, attempts = self.by_command(url, limit), "local", None
+            if job is None:
+                continue
+            self.record.add("submitted", id=job, key=key, user=user, kind=kind, url=url, attempts=attempts)
             self.submitted += 1
             if self.rng.random() < 0.06:
                 self.wishes.append((time.monotonic() + self.rng.uniform(0, 4), "cancel", job))
@@ -92,12 +103,26 @@ class Feeder(threading.Thread):
         arguments = ["submit", url] if limit is None else ["submit", "--timeout", limit, url]
         return self.command(*arguments).stdout.strip()
 
-    def insert(self, url):
+    def as_another_program(self, url):
+        """A row, an entry, or both. No job when it is not known whether there is one."""
         job, user = str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), self.rng.choice(USERS)
-        with self.connected() as database:
-            database.execute("INSERT OR IGNORE INTO users (clerk_user_id) VALUES (?)", [user])
-            database.execute("INSERT INTO scan_jobs (id, user_id, url) VALUES (?, ?, ?)", [job, user, url])
-        return job, user
+        if self.producer is None:
+            self.insert(job, user, url)
+            return job, user, None
+        draw, attempts = self.rng.random(), self.rng.randint(1, 3)
+        if draw >= self.WITHOUT_ROW:
+            self.insert(job, user, url)
+        # Found by a worker within a minute or two, which nobody waits for once the faults are over.
+        if draw >= 1 - self.WITHOUT_ENTRY and not self.halt.is_set():
+            return job, user, None
+        added = self.producer.add(job, user, url, attempts)
+        return (job if added or draw >= self.WITHOUT_ROW else None), user, attempts
+
+    def insert(self, job, user, url):
+        self.database.write(
+            ("INSERT OR IGNORE INTO users (clerk_user_id) VALUES (?)", user),
+            ("INSERT INTO scan_jobs (id, user_id, url) VALUES (?, ?, ?)", job, user, url),
+        )
 
     def wish(self):
         due = [wish for wish in self.wishes if wish[0] <= time.monotonic()]
@@ -127,29 +152,54 @@ class Feeder(threading.Thread):
         )
 
     def open_jobs(self):
-        return self.rows(f"SELECT count(*) FROM scan_jobs WHERE {OPEN}")[0][0]
+        """Those that something was done with lately; others may wait for a queue that has lost them."""
+        return self.rows(f"SELECT count(*) FROM scan_jobs WHERE {OPEN} AND updated_at > unixepoch() - 20")[0][0]
 
     def rows(self, sql):
-        with self.connected() as database:
-            return database.execute(sql).fetchall()
-
-    def connected(self):
-        return Connected(self.database)
+        return self.database.rows(sql)
 
 
-class Connected:
-    """A connection that commits and closes at its end."""
+class Producer:
+    """The official client, which adds entries; it waits for a queue that is away."""
 
-    def __init__(self, path):
-        self.database = sqlite3.connect(path, timeout=5)
+    PATIENCE = 10
 
-    def __enter__(self):
-        # As another program would: nothing is promised that is not on the volume.
-        self.database.execute("PRAGMA foreign_keys = ON")
-        return self.database
+    def __init__(self, home, redis, name):
+        script = Path(__file__).with_name("producer.mjs")
+        self.process = subprocess.Popen(
+            ["node", script, home, redis, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.number = 0
+        self.answers = queue.Queue()
+        threading.Thread(target=self.listen, daemon=True).start()
 
-    def __exit__(self, kind, *_):
-        try:
-            self.database.commit() if kind is None else self.database.rollback()
-        finally:
-            self.database.close()
+    def listen(self):
+        for line in self.process.stdout:
+            self.answers.put(json.loads(line))
+
+    def add(self, job, user, url, attempts):
+        """Whether it was added for certain."""
+        self.number += 1
+        opts = {"attempts": attempts, "backoff": {"type": "fixed", "delay": 300}}
+        asked = {"n": self.number, "data": {"jobId": job, "url": url, "userId": user}, "opts": opts}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        until = time.monotonic() + self.PATIENCE
+        while time.monotonic() < until:
+            try:
+                answer = self.answers.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            # One that came too late is nobody's.
+            if answer["n"] == self.number:
+                return "id" in answer
+        return False
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(30)

@@ -13,7 +13,10 @@ BOUND_MS = 10_000
 AT_ONCE_MS = 1_500
 ENDS = ("finished", "back in the queue", "held by a living lease")
 # While one of these goes on nobody can write, or ask the engine.
-DISTURBING = ("full volume", "restart engine", "kill engine")
+DISTURBING = (
+    *("full volume", "restart engine", "kill engine"),
+    *("kill redis", "freeze redis", "kill sqld", "freeze sqld", "slow sqld"),
+)
 # While one of these goes on a worker is as good as absent.
 ABSENT = ("stop worker", "slow fsync")
 

@@ -1,6 +1,7 @@
 """Runs workers through chaos and has an auditor look at what came of it.
 
-Three real workers on an engine of their own and a database on a volume of its own; a feeder submits, faults happen.
+Three real workers on an engine of their own and a database on a volume of its own, as a file or behind sqld; the queue
+is that database, or BullMQ's in a Redis in front of it. A feeder submits, faults happen.
 Then the faults stop, the jobs drain, the workers are asked to end, and auditor.py judges. Whatever happens, nothing of
 the run is left on the machine; what it wrote down is kept in the folder that it names.
 """
@@ -16,13 +17,16 @@ import sys
 import time
 from pathlib import Path
 
+import broker
 import census
 import record
 import remains
 import teardown
+from broker import Redis
+from database import File, Served
 from engine import Engine
 from faults import Faults
-from feeder import OPEN, Feeder
+from feeder import OPEN, Feeder, Producer
 from record import Record, now_ms
 from volume import Volume
 from workers import Program, Workers
@@ -44,7 +48,8 @@ class Run:
         self.folder = f"{teardown.BASE}/{self.cgroup}"
         shutil.rmtree(self.kept, ignore_errors=True)
         self.record = Record(self.kept)
-        self.database = f"{self.folder}/volume/scans.db"
+        self.options = options
+        self.redis = self.sqld = self.producer = None
         self.stays = []
         self.lost = []
 
@@ -59,6 +64,7 @@ class Run:
         self.volume.mount()
         self.engine = Engine(self.folder, self.cgroup)
         self.engine.start()
+        self.start_storage()
         self.pages = subprocess.Popen(
             [sys.executable, HERE / "pages.py", str(self.kept)],
             stdin=subprocess.PIPE,
@@ -67,12 +73,19 @@ class Run:
             start_new_session=True,
         )
         port = int(self.pages.stdout.readline())
-        self.program = Program(self.binary, self.folder, self.database, self.engine.socket)
+        redis = self.redis and self.redis.socket
+        self.program = Program(self.binary, self.folder, self.database.url, self.engine.socket, redis)
+        if self.sqld:
+            # Nobody takes over what is not a file of this machine without being told to.
+            migrate = [*self.program.argv(), "db", "migrate"]
+            subprocess.run(migrate, **self.program.surroundings(), check=True, stdout=subprocess.DEVNULL)
         self.record.write(
             "run",
             {
                 "seed": self.seed,
                 "minutes": self.minutes,
+                "queue": self.options.queue,
+                "database": self.options.database,
                 "folder": self.folder,
                 "cgroup": self.cgroup,
                 "engine": self.engine.socket,
@@ -83,10 +96,24 @@ class Run:
         )
         self.workers = Workers(self.program, self.record)
         self.workers.wait_until_all_are_ready(within=180)
-        self.feeder = Feeder(self.program, self.database, port, self.record, self.seed)
+        self.feeder = Feeder(self.program, self.database, self.producer, port, self.record, self.seed)
+
+    def start_storage(self):
+        volume = self.volume.path
+        if self.options.database == "sqld":
+            self.database = self.sqld = Served(self.folder, volume, self.options.sqld)
+            self.sqld.start()
+        else:
+            self.database = File(volume)
+        if self.options.queue == "bullmq":
+            self.redis = Redis(self.folder, self.options.redis_keeps)
+            self.redis.start()
+            self.producer = Producer(self.options.client, self.redis.socket, broker.QUEUE)
 
     def go_through_chaos(self):
-        self.faults = Faults(self.workers, self.engine, self.volume, self.record, self.seed)
+        self.faults = Faults(
+            self.workers, self.engine, self.volume, self.redis, self.sqld, self.record, self.seed
+        )
         self.feeder.start()
         self.faults.start()
         began = time.monotonic()
@@ -142,7 +169,8 @@ class Run:
 
     def watch_descriptors(self):
         """What a worker has open at idle, before and after more work with an engine that went away in it."""
-        count = lambda: {str(worker.pid): census.descriptors(worker.pid) for worker in self.workers.ready()}
+        ports = {self.sqld.port} if self.sqld else set()
+        count = lambda: {str(worker.pid): census.descriptors(worker.pid, ports) for worker in self.workers.ready()}
         before = count()
         for _ in range(2):
             self.feeder.submit(12)
@@ -167,10 +195,14 @@ class Run:
         self.keep_database()
 
     def keep_database(self):
-        with sqlite3.connect(self.database) as source, sqlite3.connect(self.kept / "scans.db") as target:
-            source.backup(target)
-        source.close()
-        target.close()
+        """What is judged; nobody serves it any more."""
+        if self.producer:
+            self.producer.end()
+        if self.redis:
+            self.record.write("queue", self.redis.picture())
+            self.redis.stop()
+        self.database.stop()
+        self.database.keep(self.kept / "scans.db")
 
     def audit(self):
         return subprocess.run([sys.executable, HERE / "auditor.py", str(self.kept)]).returncode
@@ -213,6 +245,9 @@ class Run:
         if hasattr(self, "feeder") and self.feeder.ident is not None:
             # Its command may wait for a database that is gone, and ends with the others then.
             self.feeder.join(10)
+        if self.producer:
+            self.producer.process.kill()
+            self.producer.process.wait()
         if hasattr(self, "pages"):
             self.pages.stdin.close()
             self.pages.wait()
@@ -233,6 +268,18 @@ def minutes(text):
     return value
 
 
+def decide(options):
+    """What was not asked for is drawn from the seed, each with the same chance, whatever else was asked for."""
+    rng = random.Random(f"kinds {options.seed}")
+    drawn = {
+        "queue": rng.choice(["embedded", "bullmq"]),
+        "database": rng.choice(["file", "sqld"]),
+        "redis_keeps": rng.choice(list(broker.KEEPS)),
+    }
+    for name, kind in drawn.items():
+        setattr(options, name, getattr(options, name) or kind)
+
+
 def interrupted(number, _):
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
@@ -244,9 +291,15 @@ def main():
     parser.add_argument("--minutes", type=minutes, required=True, help="how long faults happen")
     parser.add_argument("--seed", default=None, help="the seed of an earlier run")
     parser.add_argument("--binary", required=True, help="the program, with its fetcher inside")
+    parser.add_argument("--queue", choices=["embedded", "bullmq"], help="what hands out the jobs; else the seed decides")
+    parser.add_argument("--database", choices=["file", "sqld"], help="what keeps them; else the seed decides")
+    parser.add_argument("--redis-keeps", choices=list(broker.KEEPS), help="over a restart; else the seed decides")
+    parser.add_argument("--client", default="target/interop/node6", help="where the official client is installed")
+    parser.add_argument("--sqld", default="target/tools/sqld", help="the libSQL server")
     parser.add_argument("--keep", default="target/chaos", help="where records are kept")
     options = parser.parse_args()
     options.seed = options.seed or str(random.SystemRandom().randrange(10**9))
+    decide(options)
     if os.geteuid() != 0:
         sys.exit("error: an engine and a volume of one's own need root\nhint: sudo make chaos MINUTES=2")
     # However the run is told to stop, it takes everything down. Once only: taking down is not interrupted.
@@ -254,7 +307,10 @@ def main():
         signal.signal(number, interrupted)
     teardown.take_down_the_dead()
     run = Run(options)
-    print(f"chaos: seed {run.seed}, {run.minutes:g} min of faults, record in {run.kept}", flush=True)
+    kinds = f"queue {options.queue}, database {options.database}"
+    if options.queue == "bullmq":
+        kinds += f", Redis keeps {options.redis_keeps}"
+    print(f"chaos: seed {run.seed}, {run.minutes:g} min of faults, {kinds}, record in {run.kept}", flush=True)
     code = 1
     try:
         run.set_up()

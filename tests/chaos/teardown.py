@@ -22,7 +22,7 @@ NAME = "safeurl-chaos"
 SHIM_SOCKETS = Path("/run/containerd/s")
 
 # Workers and commands first, so that nobody asks the engine for more; tools such as strace hold no one.
-ORDER = ["worker", "command", "gateway", "tool", "engine", "shim", "fetcher"]
+ORDER = ["worker", "command", "gateway", "tool", "storage", "engine", "shim", "fetcher"]
 
 
 def take_down_the_dead():

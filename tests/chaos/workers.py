@@ -17,14 +17,14 @@ END_WITHIN = 90
 class Program:
     """The program under test: a copy in the run's folder, so that its processes are told from all others."""
 
-    def __init__(self, binary, folder, database, socket):
+    def __init__(self, binary, folder, database, socket, redis=None):
         self.path = f"{folder}/safeurl"
         os.link(binary, self.path) if same_device(binary, folder) else copy(binary, self.path)
         self.folder = folder
         self.run_dir = f"{folder}/run"
         self.settings = {
             "PATH": os.environ.get("PATH", ""),
-            "SAFEURL_DATABASE_URL": f"file:{database}",
+            "SAFEURL_DATABASE_URL": database,
             "SAFEURL_SANDBOX_DOCKER_HOST": f"unix://{socket}",
             "SAFEURL_SANDBOX_RUN_DIR": self.run_dir,
             "SAFEURL_SANDBOX_TIMEOUT": "20s",
@@ -34,6 +34,8 @@ class Program:
             "SAFEURL_WORKER_CONCURRENCY": "2",
             "SAFEURL_LOG_FORMAT": "json",
         }
+        if redis:
+            self.settings["REDIS_URL"] = f"unix://{redis}"
 
     def argv(self):
         return [self.path]
