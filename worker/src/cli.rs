@@ -4,6 +4,7 @@
 //! the other modules together; none of them knows it.
 
 mod assemble;
+mod bullmq;
 pub mod completions;
 pub mod config;
 pub mod csv;

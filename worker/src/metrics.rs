@@ -156,6 +156,7 @@ impl Metrics {
         let book = &self.inner.book;
         match part {
             Part::Database => book.database_errors.inc(),
+            Part::Queue => book.queue_errors.inc(),
             Part::Engine => book.engine_errors.inc(),
             Part::Gateway => book.gateway_errors.inc(),
             Part::Jobs => 0,

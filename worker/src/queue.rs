@@ -143,6 +143,15 @@ impl Queue {
         }
     }
 
+    /// Why an outer queue cannot be used, if so.
+    #[must_use]
+    pub fn silence(&self) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::BullMq(queue) => queue.silence(),
+        }
+    }
+
     /// When a failed attempt at this job is tried again, where the outer queue's entry decides that; `None` leaves it to
     /// the job's row.
     pub async fn retries(&self, job: &Job) -> Option<Retries> {

@@ -4,6 +4,7 @@
 
 use safeurl_protocol::Bridge;
 
+use super::bullmq;
 use super::image as image_command;
 use super::problem::Annotate as _;
 use crate::analysis::Rules;
@@ -46,6 +47,7 @@ pub(super) async fn parts(
 ) -> anyhow::Result<Parts<Docker>> {
     let (info, image) = engine_and_image(settings).await?;
     let instance = store.instance().await?;
+    let bullmq = if reserved_only { None } else { bullmq::config(settings, worker.as_str())? };
     let network = match settings.sandbox.network {
         NetworkMode::None => Network::None,
         NetworkMode::Bridge => Network::Bridge,
@@ -72,7 +74,8 @@ pub(super) async fn parts(
         worker,
         run_base: settings.sandbox.run_dir.clone(),
         reserved_only,
-        bullmq: None,
+        // What is reserved for this process is in the database alone.
+        bullmq,
         metrics,
     })
 }

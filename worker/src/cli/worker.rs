@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::exit::Exit;
 use super::problem::{causes, hint, one_line};
 use super::settings::SettingsArgs;
-use super::{assemble, database};
+use super::{assemble, bullmq, database};
 use crate::config::{Flag, Settings};
 use crate::domain::scan::WorkerId;
 use crate::gateway::GatewayError;
@@ -75,6 +75,12 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         health.count(store.clone());
     }
     let worker = WorkerId::fresh();
+    let checked = waits.until(Part::Queue, async || {
+        bullmq::check(&settings, worker.as_str()).await?;
+        metrics.answers(Part::Queue);
+        Ok(())
+    });
+    let Some(()) = checked.await? else { return Ok(Exit::Done) };
     let started = waits.until(Part::Engine, async || {
         let parts = parts(&settings, &store, &worker, &metrics).await?;
         let (docker, engine) = (parts.sandbox.clone(), parts.config.engine.id.clone());
@@ -197,6 +203,8 @@ fn part_of(error: &anyhow::Error) -> Option<Part> {
     causes(error).into_iter().find_map(|cause| {
         if cause.is::<StoreError>() {
             Some(Part::Database)
+        } else if cause.is::<RedisError>() {
+            Some(Part::Queue)
         } else if cause.is::<GatewayError>() {
             Some(Part::Gateway)
         } else if cause.is::<SandboxError>() || cause.is::<ImageError>() {

@@ -40,6 +40,7 @@ pub(super) struct Book {
     pub(super) engine_errors: Counter,
     pub(super) database_errors: Counter,
     pub(super) gateway_errors: Counter,
+    pub(super) queue_errors: Counter,
     pub(super) connections: Counter,
     pub(super) denials: Family<ByRule, Counter>,
     pub(super) gateway_bytes: Family<ByDirection, Counter>,
@@ -120,6 +121,11 @@ impl Book {
             gateway_errors: on.put(
                 "gateway_errors",
                 "Times that the gateway did not do what it was asked, or died",
+                Counter::default(),
+            ),
+            queue_errors: on.put(
+                "queue_errors",
+                "Times that the queue in Redis did not do what it was asked",
                 Counter::default(),
             ),
             connections: on.put(

@@ -11,6 +11,8 @@ const PATIENCE_MS: i64 = 6_000;
 pub enum Part {
     /// Jobs and leases are in it.
     Database,
+    /// Says when a job is delivered; the database itself where there is no other.
+    Queue,
     /// Containers run on it, from an image that it must have.
     Engine,
     /// The only way out of a container.
@@ -21,13 +23,14 @@ pub enum Part {
 
 impl Part {
     /// All, in the order in which a worker starts them.
-    pub const ALL: [Self; 4] = [Self::Database, Self::Engine, Self::Gateway, Self::Jobs];
+    pub const ALL: [Self; 5] = [Self::Database, Self::Queue, Self::Engine, Self::Gateway, Self::Jobs];
 
     /// The stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Database => "database",
+            Self::Queue => "queue",
             Self::Engine => "engine",
             Self::Gateway => "gateway",
             Self::Jobs => "jobs",
@@ -76,7 +79,7 @@ impl Readiness {
 /// What is known of the parts.
 #[derive(Debug)]
 pub(super) struct Board {
-    parts: [(Part, Known); 4],
+    parts: [(Part, Known); 5],
     draining: Option<Timestamp>,
 }
 

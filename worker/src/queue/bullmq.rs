@@ -125,6 +125,14 @@ impl BullMqQueue {
         read.map(|entry| entry.retries)
     }
 
+    /// The keeper sees to it that this is seconds old at most.
+    pub(super) fn silence(&self) -> Option<String> {
+        match &*self.consumer.link().standing().borrow() {
+            link::Standing::Answers => None,
+            link::Standing::Silent { reason, .. } => Some(reason.clone()),
+        }
+    }
+
     pub(super) fn came_to(&self, job: &Job) {
         self.teller.tell(News::CameTo(job.clone()));
     }

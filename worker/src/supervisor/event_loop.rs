@@ -281,6 +281,10 @@ impl<S: Sandbox> Loop<S> {
     fn renew(&mut self) {
         self.renewing = true;
         self.troubles.settle(Moment::now());
+        match self.shared.queue.silence() {
+            None => self.shared.metrics.answers(Part::Queue),
+            Some(reason) => self.shared.metrics.silent(Part::Queue, &reason),
+        }
         self.shared.metrics.asked(Part::Database);
         let asked_for = self.under_way.holders();
         let ended = self.attempts_ended;

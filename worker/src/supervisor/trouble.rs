@@ -63,7 +63,7 @@ impl Trouble {
         } else if error.is::<SandboxError>() {
             Part::Engine
         } else if redis.is_some() {
-            Part::Jobs
+            Part::Queue
         } else {
             Part::Jobs
         };
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(Trouble::of("x", &unavailable).side, Side::Engine);
         let silent = RedisError::Unavailable { source: None };
         let of_queue = Trouble::of("x", &QueueError::Redis(silent));
-        assert_eq!((of_queue.side, of_queue.part, of_queue.passing), (Side::Queue, Part::Jobs, true));
+        assert_eq!((of_queue.side, of_queue.part, of_queue.passing), (Side::Queue, Part::Queue, true));
         let of_store = Trouble::of("x", &QueueError::Store(StoreError::Unfit { what: "x" }));
         assert_eq!((of_store.side, of_store.part), (Side::Start, Part::Database));
         let wrong = StoreError::Unfit { what: "x" };
