@@ -13,6 +13,9 @@ mod redis;
 #[path = "../e2e/site.rs"]
 #[expect(dead_code, reason = "this binary needs a part of it")]
 mod site;
+#[path = "../support/sqld.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod sqld;
 #[path = "../e2e/stage.rs"]
 #[expect(dead_code, reason = "this binary needs a part of it")]
 mod stage;

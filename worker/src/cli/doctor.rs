@@ -220,7 +220,7 @@ async fn outer(settings: &Settings) -> Option<Check> {
     let mend = "start it, or name another by SAFEURL_QUEUE_REDIS_URL";
     let link = match queue::link(settings) {
         Ok(link) => link?,
-        Err(error) => return Some(Check::failed("queue", tried, chain(&error), mend)),
+        Err(error) => return Some(Check::failed("queue", tried, chain(error.as_ref()), mend)),
     };
     let told = match link.check().await {
         Ok(facts) => facts.told(),

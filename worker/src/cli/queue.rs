@@ -5,48 +5,19 @@
 
 use std::sync::Arc;
 
+use super::bullmq;
 use super::output::plain;
-use crate::config::{Queue, QueueKind, Settings};
+use crate::config::Settings;
 use crate::domain::scan::Job;
-use crate::queue::RedisError;
 use crate::queue::bullmq::producer::{NewEntry, Producer, ProducerError};
-use crate::queue::bullmq::{Keys, Link, RedisConfig};
+use crate::queue::bullmq::{BullMqConfig, Link};
 
 /// The connection to the queue in Redis, made when it is first used; `None` where the database alone hands out the jobs.
-pub(super) fn link(settings: &Settings) -> Result<Option<Arc<Link>>, RedisError> {
-    let queue = &settings.queue;
-    match queue.kind {
-        QueueKind::Embedded => Ok(None),
-        QueueKind::BullMq => {
-            let config = RedisConfig { url: url(queue), name: "safeurl".to_owned() };
-            Link::new(&config, Keys::new(&queue.prefix, &queue.name)).map(Arc::new).map(Some)
-        }
-    }
-}
-
-fn url(queue: &Queue) -> String {
-    if let Some(url) = &queue.redis_url {
-        return url.expose().to_owned();
-    }
-    let user = queue.redis_user.as_deref().unwrap_or_default();
-    let password = queue.redis_password.as_ref().map(|password| password.expose()).unwrap_or_default();
-    let who = match (user, password) {
-        ("", "") => String::new(),
-        (user, password) => format!("{}:{}@", escaped(user), escaped(password)),
+pub(super) fn link(settings: &Settings) -> anyhow::Result<Option<Arc<Link>>> {
+    let Some(BullMqConfig { redis, keys, .. }) = bullmq::config(settings, "safeurl")? else {
+        return Ok(None);
     };
-    let host = queue.redis_host.as_deref().unwrap_or("127.0.0.1");
-    // An address of IPv6 has colons of its own.
-    let host =
-        if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-    format!("redis://{who}{host}:{}/{}", queue.redis_port, queue.redis_db)
-}
-
-fn escaped(text: &str) -> String {
-    let each = text.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    });
-    each.collect()
+    Ok(Some(Arc::new(Link::new(&redis, keys)?)))
 }
 
 /// Tells Redis of jobs that the database has, and remembers what it did not hear.
@@ -61,7 +32,7 @@ impl Outer {
     ///
     /// # Errors
     /// [`RedisError::Address`].
-    pub(super) fn of(settings: &Settings) -> Result<Self, RedisError> {
+    pub(super) fn of(settings: &Settings) -> anyhow::Result<Self> {
         Ok(Self { producer: link(settings)?.map(Producer::new), untold: 0, why: None })
     }
 
@@ -117,39 +88,4 @@ async fn offered(producer: &Producer, job: &Job) -> Result<(), ProducerError> {
     }
     let entry = NewEntry::scan(&job.id, &job.user, &job.url, job.max_attempts).with_priority(job.priority);
     producer.offer(&entry).await.map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Flag, Sources};
-
-    fn settings(flags: &[(&'static str, &str)]) -> Settings {
-        let flag = |(key, text): &(&'static str, &str)| Flag { key, flag: key, text: (*text).to_owned() };
-        let flags = flags.iter().map(flag).collect();
-        Settings::load(&Sources { flags, ..Sources::default() }).expect("they are fine").0
-    }
-
-    #[test]
-    fn the_address_of_redis_is_made_of_its_parts() {
-        for (flags, expected) in [
-            (&[("queue.redis_host", "redis.example")][..], "redis://redis.example:6379/0"),
-            (
-                &[
-                    ("queue.redis_host", "::1"),
-                    ("queue.redis_port", "7000"),
-                    ("queue.redis_password", "p@/:x"),
-                    ("queue.redis_db", "3"),
-                ],
-                "redis://:p%40%2F%3Ax@[::1]:7000/3",
-            ),
-            (
-                &[("queue.redis_url", "rediss://u:p@h/1"), ("queue.redis_host", "other.example")],
-                "rediss://u:p@h/1",
-            ),
-        ] {
-            assert_eq!(url(&settings(flags).queue), expected);
-        }
-        assert!(link(&settings(&[])).expect("nothing is wrong").is_none());
-    }
 }
