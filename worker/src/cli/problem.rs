@@ -185,7 +185,11 @@ fn tell(error: &anyhow::Error) -> Told {
                 exit = exit.or(Some(Exit::Usage));
                 configuration = Some(refused);
             }
-            causes.push(cause.to_string());
+            // Some libraries say the same again as their cause.
+            let text = cause.to_string();
+            if causes.last() != Some(&text) {
+                causes.push(text);
+            }
         }
     }
     let mut lines = match configuration {

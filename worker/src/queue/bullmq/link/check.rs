@@ -41,6 +41,8 @@ impl Link {
     /// # Errors
     /// [`RedisError`]; [`RedisError::Version`] when it is too old.
     pub async fn check(&self) -> Result<Facts, RedisError> {
+        // What it does not let us do at all is no fact that may be left out.
+        self.probe().await?;
         let info = self.info().await?;
         let version = info.get("redis_version").cloned();
         if let Some(found) =

@@ -27,7 +27,7 @@ pub enum RedisError {
         source: redis::RedisError,
     },
     /// It does not let us. Lasts until somebody changes a setting.
-    #[error("Redis lets us not {operation}; {cure}")]
+    #[error("Redis does not let us {operation}; {cure}")]
     Denied {
         /// What was tried.
         operation: &'static str,

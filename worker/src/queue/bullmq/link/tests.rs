@@ -169,6 +169,7 @@ async fn a_user_with_the_rights_of_the_queue_alone_is_enough_and_no_error_shows_
         assert!(matches!(error, RedisError::Denied { .. }) && !error.is_transient(), "{error:?}");
         assert!(error.to_string().contains("queue.redis_password"), "{error}");
         assert!(!format!("{error:?} {error} {}", error.one_line()).contains("hunter"), "{error:?}");
+        assert!(matches!(self::link(&url(user, password)).check().await, Err(RedisError::Denied { .. })));
     }
     // A user who may not write the queue's keys.
     command::<String>(&redis, &["ACL", "SETUSER", "guest", "on", ">hunter2", "~other:*", "+@all"]).await;
