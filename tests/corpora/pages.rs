@@ -8,6 +8,9 @@
 mod leftovers;
 #[path = "../e2e/site.rs"]
 mod site;
+#[path = "../support/sqld.rs"]
+#[expect(dead_code, reason = "pages are scanned with a database in a file")]
+mod sqld;
 #[path = "../e2e/stage.rs"]
 mod stage;
 

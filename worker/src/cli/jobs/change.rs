@@ -98,7 +98,7 @@ async fn run(args: Change, wish: Wish) -> anyhow::Result<Exit> {
 /// Whom to tell of jobs that are queued again. Nobody is told of a cancelled one: its entry finds the row, and ends as
 /// the row says.
 fn outer(args: &Change) -> anyhow::Result<Outer> {
-    Ok(Outer::of(&args.settings.load()?.0)?)
+    Outer::of(&args.settings.load()?.0)
 }
 
 /// Each by itself, whatever becomes of the others.
