@@ -12,7 +12,7 @@ mod taking;
 
 use std::thread;
 
-use crate::official::{EVERY, Kind, NODE, NODE6};
+use crate::official::{EVERY, Kind, NODE, NODE6, VERSION_6};
 use crate::world::{Side, World};
 
 /// One line: what is done and what has to be seen, for one client.
@@ -125,6 +125,7 @@ lines! {
     the_clients_count_what_stats_counts: EVERY, further::the_clients_count_what_stats_counts;
     an_operator_s_retry_runs_the_same_entry_again: EVERY, further::an_operator_s_retry_runs_the_same_entry_again;
     an_offer_makes_sure_that_a_job_runs: EVERY, further::an_offer_makes_sure_that_a_job_runs;
+    a_marker_that_is_put_back_wakes_another_worker: VERSION_6, further::a_marker_that_is_put_back_wakes_another_worker;
     what_waits_is_found_wherever_it_waits: EVERY, further::what_waits_is_found_wherever_it_waits;
 }
 

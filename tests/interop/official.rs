@@ -24,6 +24,8 @@ pub(crate) enum Kind {
 
 pub(crate) const EVERY: &[Kind] = &[Kind::Node5, Kind::Node6, Kind::Python];
 pub(crate) const NODE: &[Kind] = &[Kind::Node5, Kind::Node6];
+/// Those that leave the entries of a paused queue in `wait`.
+pub(crate) const VERSION_6: &[Kind] = &[Kind::Node6, Kind::Python];
 pub(crate) const NODE6: &[Kind] = &[Kind::Node6];
 
 impl Kind {

@@ -65,6 +65,12 @@ impl Ours {
         jobs.map(|jobs| jobs.into_iter().collect())
     }
 
+    /// Calls a worker, if there is work.
+    pub(crate) fn wake(&self) {
+        let (runtime, link) = self.ours();
+        runtime.block_on(consumer(link).wake()).expect("Redis answers");
+    }
+
     fn ours(&self) -> (&Runtime, &Arc<Link>) {
         let Self::Safeurl { runtime, link } = self else { panic!("the official clients have no such thing") };
         (runtime, link)
@@ -79,9 +85,7 @@ impl Ours {
                 return tried.map(drop).map_err(|error| if error.contains("mismatch") { -6 } else { 0 });
             }
         };
-        let second = Duration::from_secs(1);
-        let config = ConsumerConfig { name: None, lock: second, stalled_interval: second, max_stalled: 1 };
-        let consumer = Consumer::new(Arc::clone(link), config);
+        let consumer = consumer(link);
         let ended = runtime.block_on(async {
             let entry = consumer.read(id).await.expect("Redis answers").expect("the entry is there");
             consumer.complete(&entry, token, "1").await.expect("Redis answers")
@@ -91,4 +95,10 @@ impl Ours {
             Moved::Refused(code) => Err(code),
         }
     }
+}
+
+fn consumer(link: &Arc<Link>) -> Consumer {
+    let second = Duration::from_secs(1);
+    let config = ConsumerConfig { name: None, lock: second, stalled_interval: second, max_stalled: 1 };
+    Consumer::new(Arc::clone(link), config)
 }

@@ -22,7 +22,7 @@ use crate::stage::{self, Stage};
 pub(crate) const QUEUE: &str = "scan-jobs";
 
 /// What has not come by then will not come when a script does nothing: a line that holds is through in a quarter of it.
-const UNTIL_RED: Duration = Duration::from_secs(20);
+const UNTIL_RED: Duration = Duration::from_secs(15);
 
 /// Who plays the part of safeurl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

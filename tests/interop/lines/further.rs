@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use safeurl::queue::bullmq::producer::Offered;
 use serde_json::{Value, json};
 
+use crate::official::moment;
 use crate::world::{Working, World, payload};
 
 pub(super) fn a_payload_without_a_usable_address_fails_at_once(world: &World) {
@@ -118,6 +119,8 @@ pub(super) fn the_clients_count_what_stats_counts(world: &World) {
     world.client.ask("take", json!({ "token": "t:1" }));
     world.client.queue("pause", json!([]));
 
+    let made = world.command(&["db", "migrate"]).output().expect("the program starts");
+    assert!(made.status.success(), "{made:?}");
     let out = world.command(&["stats", "--json"]).output().expect("the program starts");
     let stats: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {out:?}"));
     let mut theirs = world.client.counts();
@@ -144,6 +147,20 @@ pub(super) fn an_offer_makes_sure_that_a_job_runs(world: &World) {
     let job = world.client.get("scan-own");
     assert_eq!((&job["attemptsMade"], &job["data"]), (&json!(2), &data), "{job}");
     assert_eq!(world.client.named("added").len(), 1);
+}
+
+pub(super) fn a_marker_that_is_put_back_wakes_another_worker(world: &World) {
+    world.client.work("w", json!({}), json!({}));
+    world.client.queue("pause", json!([]));
+    let id = world.client.add(&payload("https://page.invalid/"), json!({}));
+    world.wait_for_a_fresh_wait();
+    // There is work now that nobody was called for, as after a worker that died with the marker in its hand.
+    let _: i64 = world.redis.ask(&["HDEL", "bull:scan-jobs:meta", "paused"]);
+    let called = world.redis.now();
+    world.ours.wake();
+    let took = moment(&world.client.wait_of(&id, "active")) - called;
+    assert!(took < 3000, "by itself it looks after five seconds: {took} ms");
+    world.client.wait_of(&id, "completed");
 }
 
 pub(super) fn what_waits_is_found_wherever_it_waits(world: &World) {
