@@ -81,7 +81,7 @@ corpora:
 	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }
 
 model: compiler ## Check every order of crashes, lost leases and lost answers in a small world
-	@cargo test --locked --profile model -p safeurl --test model -- --ignored --nocapture
+	@cargo test --locked --profile model -p safeurl --test model -- --ignored --nocapture --test-threads 1
 
 test-corpora: corpora engine stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)
 	@$(SUPPORT)/ensure-tools.sh nextest

@@ -5,6 +5,7 @@
 //! That the model can fail is shown by taking one guard at a time out of it.
 
 mod database;
+mod delivery;
 mod effects;
 mod guards;
 mod measure;
