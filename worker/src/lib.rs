@@ -14,6 +14,7 @@ pub mod domain;
 pub mod gateway;
 pub mod health;
 pub mod metrics;
+pub mod moment;
 pub mod queue;
 pub mod sandbox;
 pub mod shutdown;

@@ -20,6 +20,7 @@ use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease, OpId, ScanId, WorkerId};
 use crate::domain::state::{Event, State, step};
 use crate::domain::target::Target;
+use crate::moment::Moment;
 
 /// A delivery as it reaches the database.
 #[derive(Debug, Clone)]
@@ -38,7 +39,13 @@ pub struct Arrival {
     pub container: String,
     /// A row at work that nobody ever leased counts as held for this long.
     pub unleased_after: Duration,
+    /// Before the entry was asked for. What is known of an entry that was taken long ago may be over.
+    pub taken: Moment,
 }
+
+/// How long after its take a delivery may ask its row: less than a worker has to be silent to be taken for dead, after which
+/// others have its entries and may have ended what this one would begin.
+pub(super) const SOON: Duration = Duration::from_secs(4);
 
 impl Arrival {
     fn delivered(&self) -> Delivered {
@@ -73,7 +80,8 @@ pub enum Disposition {
         /// The small view of the stored document.
         summary: Value,
     },
-    /// Somebody else changed the row meanwhile; the same again may answer otherwise.
+    /// Somebody else changed the row meanwhile, or too much time has passed since the take; a later delivery may be
+    /// answered otherwise.
     Changed,
 }
 
@@ -173,6 +181,10 @@ async fn deal(unit: &Unit, arrival: &Arrival, op: OpId, unheard: Unheard) -> Res
     if let Some(handed) = before(unit, &op, &unheard).await? {
         return Ok(Dealt::Run(handed));
     }
+    // Asked here and not by the caller: the unit may have waited for its turn.
+    if Moment::now().since(arrival.taken) > SOON {
+        return Ok(CHANGED);
+    }
     // A row is made, or replayed, at most once; then it is looked at again.
     let mut row = find(unit, arrival).await?;
     if row.is_none() {
@@ -225,7 +237,7 @@ async fn claim(unit: &Unit, arrival: &Arrival, job: &Job, op: OpId, unheard: Unh
 
 /// What a delivery comes to that no container works on.
 async fn unrun(unit: &Unit, arrival: &Arrival, row: Row, then: Course) -> Result<Disposition> {
-    let Row { job, found, wait, .. } = row;
+    let Row { job, wait, .. } = row;
     Ok(match then {
         Course::Stall => {
             let text = arrival.deferred.clone().unwrap_or_default();
@@ -237,11 +249,10 @@ async fn unrun(unit: &Unit, arrival: &Arrival, row: Row, then: Course) -> Result
         Course::TakeOver => Disposition::TakeOver,
         Course::Complete => complete(unit, job).await?,
         Course::RepeatFailure => {
-            // It ended while no delivery served it. What its settlement produces is written down, so that a later
-            // delivery with that count is a producer's wish to have it again.
-            if found.delivery_atm.is_none() {
-                record(unit, &job, &arrival.delivery).await?;
-            }
+            // What this settlement produces is written down, so that a later delivery with that count is a producer's
+            // wish to have it again: it ended while no delivery served it, or the queue's count is behind the row's
+            // because the queue came back from an older copy of itself.
+            record(unit, &job, &arrival.delivery).await?;
             Disposition::Fail { reason: reason(&job) }
         }
         Course::Admit | Course::Claim | Course::Replay => {

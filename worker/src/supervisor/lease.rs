@@ -7,46 +7,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::Shared;
 use super::attempt::runner::{Order, again};
 use crate::domain::scan::{Job, LEASE};
+pub(super) use crate::moment::Moment;
 use crate::sandbox::Sandbox;
 
 /// What is kept back from a lease: for the time that an engine needs to carry out what was allowed, and for clocks that
 /// do not run alike. Two renewals have to be missing before the database is asked.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// A moment of this machine's own clock: it never goes back, and goes on while the machine sleeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(Duration);
-
-impl Moment {
-    pub(super) fn now() -> Self {
-        let time = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-        Self(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default()))
-    }
-
-    /// Time from another moment to this one; none when that one is later.
-    pub(super) const fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    #[cfg(test)]
-    pub(super) fn plus(self, time: Duration) -> Self {
-        Self(self.0 + time)
-    }
-}
-
 /// Whether a lease that was asked for at one moment cannot have run out at another. The database counts from when it
 /// wrote the lease, which was not before it was asked.
 const fn is_certain(asked: Moment, now: Moment) -> bool {
-    match now.0.checked_sub(asked.0) {
+    match now.checked_since(asked) {
         Some(age) => age.as_nanos() < LEASE.as_nanos() - MARGIN.as_nanos(),
-        // Clocks that contradict themselves make nothing certain.
         None => false,
     }
 }
@@ -109,7 +86,7 @@ mod tests {
     use crate::domain::scan::RENEWAL;
 
     fn at(millis: u64) -> Moment {
-        Moment(Duration::from_millis(millis))
+        Moment::at(Duration::from_millis(millis))
     }
 
     #[test]
@@ -122,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_renewal_that_is_late_once_leaves_the_lease_certain() {
-        assert!(is_certain(at(0), Moment(RENEWAL + RENEWAL / 2)));
+        assert!(is_certain(at(0), Moment::at(RENEWAL + RENEWAL / 2)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::teller::back;
 use super::{BullMqQueue, RedisError};
 use crate::domain::delivery::Delivery;
 use crate::domain::scan::Lease;
+use crate::moment::Moment;
 use crate::queue::{Claimed, QueueError};
 use crate::store::{Arrival, DbError, Disposition, StoreError};
 
@@ -37,7 +38,7 @@ impl BullMqQueue {
     /// what nobody has.
     pub(in crate::queue) async fn claim(&self, container: &str) -> Result<Claimed, QueueError> {
         for _ in 0..ENTRIES {
-            let taking = self.keeper.taking();
+            let (taking, sent) = (self.keeper.taking(), Moment::now());
             let entry = match self.consumer.take(taking.token()).await? {
                 Taken::Entry(entry) => *entry,
                 Taken::Nothing { .. } => {
@@ -45,7 +46,7 @@ impl BullMqQueue {
                     return Ok(Claimed::Nothing);
                 }
             };
-            if let Some(claimed) = self.take_in(entry, taking, container).await? {
+            if let Some(claimed) = self.take_in(entry, taking, sent, container).await? {
                 return Ok(claimed);
             }
         }
@@ -56,6 +57,7 @@ impl BullMqQueue {
         &self,
         entry: Entry,
         taking: Taking<'_>,
+        sent: Moment,
         container: &str,
     ) -> Result<Option<Claimed>, QueueError> {
         self.next_iteration(&entry).await?;
@@ -66,7 +68,7 @@ impl BullMqQueue {
             atm: entry.atm.saturating_add(1),
         };
         let job = payload.job.clone();
-        let dealt = self.deal(&entry, payload, delivery, container).await;
+        let dealt = self.deal(&entry, payload, delivery, sent, container).await;
         taking.came(entry);
         match dealt {
             Ok(Dealt::Job(lease)) => Ok(Some(Claimed::Job(lease))),
@@ -98,6 +100,7 @@ impl BullMqQueue {
         entry: &Entry,
         payload: Payload,
         delivery: Delivery,
+        sent: Moment,
         container: &str,
     ) -> Result<Dealt, (Delivery, StoreError)> {
         let arrival = Arrival {
@@ -108,6 +111,7 @@ impl BullMqQueue {
             worker: self.worker.clone(),
             container: container.to_owned(),
             unleased_after: self.unleased_after,
+            taken: sent,
         };
         for _ in 0..LOOKS {
             match self.store.deliver(arrival.clone()).await {

@@ -1,5 +1,5 @@
 -- Makes sure that an entry with a custom id runs.
---   ARGV     the fields of parts/store.lua
+--   ARGV     the fields of parts/store.lua; the time in ms by which an entry must have ended to run again
 --   answers  added; again (it had ended); found (it was in no list, and is now); there
 
 -- Lists longer than this are not looked through: the entry counts as being there.
@@ -36,8 +36,13 @@ if redis.call("EXISTS", base .. entry.id) == 0 then
   store(queue, entry, entry.id)
   return { "added" }
 end
-if reprocess(queue, entry.id) then
-  return { "again" }
+local ended = redis.call("ZSCORE", base .. "completed", entry.id) or redis.call("ZSCORE", base .. "failed", entry.id)
+if ended then
+  -- An end that came after the look that led to this offer is nobody's wish to run again.
+  if tonumber(ended) <= tonumber(ARGV[#ARGV]) and reprocess(queue, entry.id) then
+    return { "again" }
+  end
+  return { "there" }
 end
 if somewhere(entry.id) then
   return { "there" }

@@ -224,11 +224,20 @@ impl Producer {
     /// # Errors
     /// [`ProducerError`].
     pub async fn offer(&self, entry: &NewEntry) -> Result<Offered, ProducerError> {
+        self.offer_again(entry, i64::MAX).await
+    }
+
+    /// The same, but an entry runs again only if it had ended by this time, in milliseconds: whoever looked then does not
+    /// know of a later end.
+    ///
+    /// # Errors
+    /// [`ProducerError`].
+    pub async fn offer_again(&self, entry: &NewEntry, ended_by: i64) -> Result<Offered, ProducerError> {
         if entry.id.is_none() {
             return Err(EntryError::Id { id: String::new(), why: "is missing; an offer needs one" }.into());
         }
-        let fields = Stored::of(entry, now_ms())?.alone().fields();
-        let arguments: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let (fields, ended_by) = (Stored::of(entry, now_ms())?.alone().fields(), ended_by.to_string());
+        let arguments: Vec<&str> = fields.iter().chain([&ended_by]).map(String::as_str).collect();
         let mut answer = Answer::to(&self.link, &OFFER, &arguments).await?;
         Ok(match answer.text()?.as_str() {
             "added" => Offered::Added,

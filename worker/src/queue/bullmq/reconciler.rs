@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rand::RngExt as _;
 use tokio::task::JoinHandle;
@@ -19,6 +19,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// With more entries than this waiting, whether one of them is a row's is not asked.
 const ENTRIES: usize = 10_000;
+
+/// How far the clocks of two workers may lie apart: an entry that ended this shortly before a look may have ended after it.
+const APART: Duration = Duration::from_secs(30);
 
 /// What became of a look.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +62,7 @@ pub(super) async fn reconcile(
     untouched: Duration,
     most: usize,
 ) -> Looked {
+    let ended_by = ended_by();
     // Most of the time nothing is there to look for.
     let before = match store.undelivered(untouched, most.saturating_mul(2)).await {
         Ok(rows) if rows.is_empty() => return Looked::Offered(0),
@@ -79,7 +83,7 @@ pub(super) async fn reconcile(
     let mut offered = 0;
     for row in rows.iter().take(most.saturating_sub(waiting.len())) {
         let entry = NewEntry::scan(&row.id, &row.user, &row.url, row.max_attempts);
-        match producer.offer(&entry).await {
+        match producer.offer_again(&entry, ended_by).await {
             Ok(answer) => debug!(scan.id = %row.id, ?answer, "a row without an entry was offered"),
             Err(error) => {
                 debug!(scan.id = %row.id, %error, "a row without an entry was not offered");
@@ -92,6 +96,12 @@ pub(super) async fn reconcile(
         info!(rows = offered, "rows of which Redis had no entry were added to the queue");
     }
     Looked::Offered(offered)
+}
+
+/// An entry that ended by now runs again for a row that waits; one that ends later has its end from another look's offer.
+fn ended_by() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.saturating_sub(APART).as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use crate::domain::delivery::Delivery;
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Job, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State};
+use crate::moment::Moment;
+use crate::store::deliveries::SOON;
 use crate::store::testing::{edge, failure, new_job};
 use crate::store::{Advanced, Arrival, Disposition, NewJob, Rows, Serving, Settled, Store, StoreError};
 
@@ -21,6 +23,7 @@ fn arrival(id: &ScanId, worker: &WorkerId, atm: u32) -> Arrival {
         worker: worker.clone(),
         container: "box".to_owned(),
         unleased_after: Duration::from_secs(600),
+        taken: Moment::now(),
     }
 }
 
@@ -419,4 +422,30 @@ async fn counts_of_another_entry_say_nothing_about_this_one() {
     let told = failed("tls: no TLS session with the host");
     assert_eq!(deliver(&store, entry("a", 1)).await, told, "it has not heard of the end");
     let _ = run(&store, entry("a", 2)).await;
+}
+
+#[tokio::test]
+async fn counts_that_the_queue_lost_are_taken_from_its_next_settlement() {
+    let (_folder, store) = fresh().await;
+    let worker = store.worker().await;
+    let id = store.one("https://example.com/").await;
+    let lease = run(&store, arrival(&id, &worker, 2)).await;
+    settle(&store, lease, Event::Fail(failure(FailureClass::Connect))).await;
+    // An older copy of the queue delivers it with fewer attempts than the row knows of.
+    assert!(matches!(deliver(&store, arrival(&id, &worker, 0)).await, Disposition::Fail { .. }));
+    let again = run(&store, arrival(&id, &worker, 1)).await;
+    assert_eq!(again.job().delivery.as_ref().map(|delivery| delivery.atm), Some(2), "a producer's retry");
+}
+
+#[tokio::test]
+async fn a_delivery_that_asks_too_late_changes_nothing() {
+    let (_folder, store) = fresh().await;
+    let worker = store.worker().await;
+    let id = store.one("https://example.com/").await;
+    let before = job(&store, &id).await;
+    let mut late = arrival(&id, &worker, 0);
+    // The clock goes on from the boot, which was longer ago than this.
+    late.taken = Moment::at(Moment::now().since(Moment::at(Duration::ZERO)) - SOON - Duration::from_secs(1));
+    assert_eq!(deliver(&store, late).await, Disposition::Changed);
+    assert_eq!(job(&store, &id).await, before);
 }

@@ -116,3 +116,15 @@ async fn the_entry_of_another_producer_runs_again_if_it_is_that_jobs() {
     assert_eq!(bench.list("wait").await, ["1"]);
     assert_eq!(bench.events().await, ["waiting jobId 1 prev failed"]);
 }
+
+#[tokio::test]
+async fn an_end_after_the_look_that_led_to_an_offer_stays() {
+    let mut bench = Bench::new().await;
+    offer(&bench, &of_scan()).await;
+    end(&mut bench, "failed", "failedReason").await;
+    let late = bench.producer.offer_again(&of_scan(), 4).await.expect("Redis answers");
+    assert_eq!(late, Offered::There);
+    assert_eq!(bench.list("wait").await, [""; 0]);
+    let known = bench.producer.offer_again(&of_scan(), 5).await.expect("Redis answers");
+    assert_eq!(known, Offered::Again);
+}
