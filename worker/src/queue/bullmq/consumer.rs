@@ -85,6 +85,28 @@ pub enum Moved {
     Refused(i64),
 }
 
+/// How long an entry waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// All of it, a year at most. This is what the entry says of itself.
+    pub whole: Duration,
+    /// How much of it is over: Redis may hear of it late.
+    pub over: Duration,
+}
+
+impl Wait {
+    /// Both in milliseconds, as a script reads them.
+    fn millis(self) -> [String; 2] {
+        [millis(self.whole.min(LONGEST)), millis(self.over.min(LONGEST))]
+    }
+}
+
+impl From<Duration> for Wait {
+    fn from(whole: Duration) -> Self {
+        Self { whole, over: Duration::ZERO }
+    }
+}
+
 /// What could be taken now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
@@ -182,7 +204,7 @@ impl Consumer {
         self.run(&FAIL, &arguments).await?.moved()
     }
 
-    /// Lets an entry be tried again, at once when `delay` is nothing; the attempt counts. No more than a year is waited.
+    /// Lets an entry be tried again, at once when the wait is over; the attempt counts.
     ///
     /// # Errors
     /// [`RedisError`].
@@ -191,20 +213,21 @@ impl Consumer {
         entry: &Entry,
         token: &str,
         reason: &str,
-        delay: Duration,
+        wait: impl Into<Wait>,
     ) -> Result<Moved, RedisError> {
         let lifo = if entry.options().lifo() { "1" } else { "" };
         let traces = entry.stacktrace_with(reason);
-        let (now, delay) = (self.clock.now(), millis(delay.min(LONGEST)));
-        self.run(&RETRY, &[&entry.id, token, &now, &delay, reason, &traces, lifo]).await?.moved()
+        let (now, [delay, over]) = (self.clock.now(), wait.into().millis());
+        self.run(&RETRY, &[&entry.id, token, &now, &delay, &over, reason, &traces, lifo]).await?.moved()
     }
 
-    /// Lets an entry come back after a while, a year at most; no attempt is counted.
+    /// Lets an entry come back after a while; no attempt is counted.
     ///
     /// # Errors
     /// [`RedisError`].
-    pub async fn postpone(&self, id: &str, token: &str, delay: Duration) -> Result<Moved, RedisError> {
-        self.run(&POSTPONE, &[id, token, &self.clock.now(), &millis(delay.min(LONGEST))]).await?.moved()
+    pub async fn postpone(&self, id: &str, token: &str, wait: impl Into<Wait>) -> Result<Moved, RedisError> {
+        let [delay, over] = wait.into().millis();
+        self.run(&POSTPONE, &[id, token, &self.clock.now(), &delay, &over]).await?.moved()
     }
 
     /// Puts an entry back to where it was taken from: the front of `wait`, or of its priority; no attempt is counted, and

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::queue::bullmq::consumer::{Consumer, Moved};
+use crate::queue::bullmq::consumer::{Consumer, Moved, Wait};
 use crate::queue::bullmq::entry::Entry;
 use crate::queue::bullmq::link::RedisError;
 
@@ -80,19 +80,18 @@ impl Owed {
         }
     }
 
-    async fn tell(&self, consumer: &Consumer, passed: Duration) -> Result<Moved, RedisError> {
+    async fn tell(&self, consumer: &Consumer, over: Duration) -> Result<Moved, RedisError> {
+        let wait = |whole: &Duration| Wait { whole: *whole, over };
         match self {
             Self::Complete { entry, token, returnvalue } => {
                 consumer.complete(entry, token, returnvalue).await
             }
             Self::Fail { entry, token, reason } => consumer.fail(entry, token, reason).await,
             Self::Retry { entry, token, reason, delay } => {
-                consumer.retry(entry, token, reason, delay.saturating_sub(passed)).await
+                consumer.retry(entry, token, reason, wait(delay)).await
             }
             Self::GiveBack { id, token } => consumer.give_back(id, token).await,
-            Self::Postpone { id, token, delay } => {
-                consumer.postpone(id, token, delay.saturating_sub(passed)).await
-            }
+            Self::Postpone { id, token, delay } => consumer.postpone(id, token, wait(delay)).await,
         }
     }
 }

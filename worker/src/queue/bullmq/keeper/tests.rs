@@ -155,6 +155,7 @@ async fn what_redis_missed_is_told_when_it_is_back_and_the_attempt_waits_for_not
     assert_eq!(field(&redis, "1", "returnvalue").await.as_deref(), Some("{\"n\":1}"));
     assert_eq!(field(&redis, "2", "failedReason").await.as_deref(), Some("no answer"));
     assert!(command::<Option<f64>>(&redis, &["ZSCORE", "bull:scan-jobs:delayed", "3"]).await.is_some());
+    assert_eq!(field(&redis, "3", "delay").await.as_deref(), Some("600000"), "not what was left of it");
     assert!(keeper.close().await, "nothing is left");
 }
 

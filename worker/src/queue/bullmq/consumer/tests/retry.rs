@@ -113,6 +113,28 @@ async fn entries_delayed_to_the_same_millisecond_are_numbered_and_no_millisecond
 }
 
 #[tokio::test]
+async fn what_redis_hears_late_is_due_no_later_and_says_the_whole_wait() {
+    let world = World::start().await;
+    let late = |whole, over| Wait { whole: Duration::from_millis(whole), over: Duration::from_millis(over) };
+    let entry = world.taken("1", "{}", "t1").await;
+    world.taken("2", "{}", "t2").await;
+    world.worker.retry(&entry, "t1", "r", late(7000, 3000)).await.expect("an answer");
+    world.worker.postpone("2", "t2", late(7000, 3000)).await.expect("an answer");
+    let due = (START + 4000) * 4096;
+    for (id, score) in [("1", due), ("2", due + 1)] {
+        assert_eq!(world.run::<String>(&format!("HGET @{id} delay")).await, "7000");
+        assert_eq!(world.run::<i64>(&format!("ZSCORE @delayed {id}")).await, score);
+    }
+    let entry = world.taken("3", "{}", "t3").await;
+    world.taken("4", "{}", "t4").await;
+    world.worker.retry(&entry, "t3", "r", late(7000, 7000)).await.expect("an answer");
+    world.worker.postpone("4", "t4", late(7000, 9000)).await.expect("an answer");
+    assert_eq!(world.run::<Vec<String>>("LRANGE @wait 0 -1").await, ["3"], "its wait is over");
+    assert_eq!(world.run::<String>("HGET @3 delay").await, "0");
+    assert_eq!(world.run::<i64>("ZSCORE @delayed 4").await, START * 4096);
+}
+
+#[tokio::test]
 async fn no_delay_is_longer_than_the_scores_can_hold() {
     let world = World::start().await;
     let entry = world.taken("1", "{}", "t").await;
