@@ -129,15 +129,32 @@ class TheAuditorOfAQueue(unittest.TestCase):
         del self.entries["1"]["atm"]
         self.assertEqual(self.audited()[0], [])
 
-    def test_the_cap_is_what_the_entry_was_added_with(self):
-        self.small.run("UPDATE scan_jobs SET max_attempts = 0")
+    def test_the_cap_is_what_the_client_added_its_entry_with(self):
+        self.small.run("UPDATE scan_jobs SET max_attempts = 0 WHERE id = 'adopted'")
         self.names("attempts above the cap", "adopted")
         with tempfile.TemporaryDirectory() as folder:
             self.make(folder)
-            self.small.run("UPDATE scan_jobs SET max_attempts = 0")
-            for job in ("adopted", "replayed"):
-                self.small.record.add("submitted", id=job, key=f"key-{job}", user="anna", kind="quick", attempts=2)
-            self.assertFalse([text for text in self.audited()[0] if text.startswith("attempts above")])
+            self.small.run("UPDATE scan_jobs SET max_attempts = 0 WHERE id = 'adopted'")
+            self.asks("adopted", 2, "quick")
+            self.assertEqual(self.audited()[0], [])
+
+    def test_the_cap_of_an_entry_of_ours_is_that_of_its_row(self):
+        self.small.run("UPDATE scan_jobs SET max_attempts = 0 WHERE id = 'replayed'")
+        self.asks("replayed", 9)
+        self.names("attempts above the cap", "replayed")
+        with tempfile.TemporaryDirectory() as folder:
+            self.make(folder)
+            self.asks("replayed", 0)
+            self.assertEqual(self.audited()[0], [])
+
+    def test_an_entry_that_was_lost_may_have_been_tried_as_well(self):
+        self.queue["wiped"] = 1
+        self.small.run("UPDATE scan_jobs SET max_attempts = 0 WHERE id = 'replayed'")
+        self.asks("replayed", 9)
+        self.assertEqual(self.audited()[0], [])
+
+    def asks(self, job, attempts, kind="refused"):
+        self.small.record.add("submitted", id=job, key=f"key-{job}", user="anna", kind=kind, attempts=attempts)
 
     def test_the_report_says_what_the_queue_held(self):
         report = "\n".join(self.audited()[1])

@@ -93,12 +93,22 @@ def operations_are_written_once(evidence):
 
 
 def caps(evidence):
-    """How often each job may be tried: where a queue is in front as each entry of it says, anew when it was emptied."""
+    """How often each job may be tried: where a queue is in front as each entry of it says, anew when it was emptied.
+
+    Entries that we add have the id of their job and the attempts of its row: what an entry said that the queue has lost
+    is known to nobody.
+    """
     if not evidence.queue:
         return {id: job["max_attempts"] for id, job in evidence.jobs.items()}
     asked = {line["id"]: line.get("attempts") for line in evidence.submitted}
-    lives = {id: max(1, len(ids)) + evidence.queue.get("wiped", 0) for id, ids in of_jobs(evidence).items()}
-    return {id: (asked.get(id) or job["max_attempts"]) * lives.get(id, 1) for id, job in evidence.jobs.items()}
+    entries = of_jobs(evidence)
+    found = {}
+    for id, job in evidence.jobs.items():
+        own = job["max_attempts"]
+        theirs = asked.get(id) or own
+        there = sum(own if entry == id else theirs for entry in entries.get(id, [None]))
+        found[id] = there + evidence.queue.get("wiped", 0) * max(own, theirs)
+    return found
 
 
 def attempts_keep_to_the_cap(evidence):
