@@ -33,8 +33,9 @@ const TURN: Duration = Duration::from_secs(1);
 /// Take jobs from the queue and scan them, until a signal
 ///
 /// The first SIGINT or SIGTERM drains: no new job is taken, running scans may finish within worker.drain_grace. The
-/// second aborts: containers are killed and their jobs go back to the queue. While the engine or the database does not
-/// answer the worker waits, and says for what: in its log, and at /readyz of the address named by --health.
+/// second aborts: containers are killed and their jobs go back to the queue. While the engine, the database or Redis
+/// does not answer the worker waits, and says for what: in its log, and at /readyz of the address named by --health.
+/// Jobs come from the database, or from BullMQ's queue where REDIS_URL or REDIS_HOST is set.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl worker
