@@ -1,6 +1,8 @@
 //! The one task that decides. It hears everything as events, owns the counters, and starts everything else; it
 //! never waits for a database or an engine itself.
 
+mod deliveries;
+
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,8 +20,8 @@ use super::slots::{Signal, Slots};
 use super::trouble::{Side, Trouble, Troubles};
 use super::under_way::{Origin, Over, UnderWay};
 use super::{Finished, Shared};
-use crate::domain::delivery::{AFTER_LEASE, Delivery};
-use crate::domain::scan::{LEASE, RENEWAL, ScanId};
+use crate::domain::delivery::Delivery;
+use crate::domain::scan::RENEWAL;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, GatewayEvent};
 use crate::metrics::Part;
 use crate::queue::QueueError;
@@ -206,15 +208,6 @@ impl<S: Sandbox> Loop<S> {
         }
     }
 
-    /// A delivery found a job without a holder: looks what is to be done with it.
-    fn delivered(&mut self, job: ScanId, delivery: Delivery) {
-        let shared = Arc::clone(&self.shared);
-        self.chores.spawn(async move {
-            let found = orphans::delivered(&shared, &job).await;
-            Done::Delivered(delivery, found.map(|found| found.map(Box::new)))
-        });
-    }
-
     fn ended(&mut self, ended: Result<(u64, Summary), JoinError>) {
         self.parked_until = None;
         let Some(Over { origin, summary }) = self.under_way.ended(ended) else { return };
@@ -397,33 +390,6 @@ impl<S: Sandbox> Loop<S> {
         for (orphan, remedy) in found {
             if self.phase == Phase::Running && !self.under_way.knows(&orphan.job.id) {
                 self.under_way.start(Beginning::Orphan(Box::new(orphan), remedy, None));
-            }
-        }
-    }
-
-    /// Starts an attempt for the job of a delivery, or lets the entry come back later: whoever has the job, or is to have
-    /// it, is done with it by then or keeps it alive.
-    fn adopt_delivered(
-        &mut self,
-        delivery: Delivery,
-        found: Result<Option<Box<(Orphan, Remedy)>>, StoreError>,
-    ) {
-        match found {
-            Ok(Some(found)) if self.phase == Phase::Running && !self.under_way.knows(&found.0.job.id) => {
-                let (orphan, remedy) = *found;
-                if remedy != Remedy::LeaveToOthers {
-                    return self.under_way.start(Beginning::Orphan(Box::new(orphan), remedy, Some(delivery)));
-                }
-                self.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE);
-            }
-            // Another worker may take it.
-            Ok(Some(_)) if self.phase != Phase::Running => {
-                self.shared.queue.postpone(&delivery, Duration::ZERO)
-            }
-            Ok(_) => self.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE),
-            Err(error) => {
-                self.shared.queue.postpone(&delivery, Duration::ZERO);
-                self.troubled(Trouble::of("looking for the job of a delivery", &error));
             }
         }
     }
