@@ -142,16 +142,6 @@ pub(super) async fn before(unit: &Unit, op: &OpId, unheard: &Unheard) -> Result<
     Ok(stands.then(|| Handed { claimed: Some(claimed), unheard: Arc::clone(unheard) }))
 }
 
-/// Makes sure that the container which is to get a job is still its worker's.
-pub(super) async fn check_container(unit: &Unit, grant: &Grant) -> Result<()> {
-    let Some(container) = grant.container.as_deref() else { return Ok(()) };
-    let values = params![container, grant.worker.as_str()];
-    if unit.first(TAKEN, values, |row| row.int(0)).await?.is_some() {
-        return Err(StoreError::ContainerTaken { container: container.to_owned() });
-    }
-    Ok(())
-}
-
 /// Claims one queued row; `None` when somebody was faster.
 pub(super) async fn claim_row(
     unit: &Unit,

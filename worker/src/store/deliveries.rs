@@ -8,12 +8,12 @@ use libsql::params;
 use serde_json::Value;
 
 use super::attempts::AttemptRecord;
-use super::claim::{Handed, Unheard, before, check_container, claim_row, readable_id};
+use super::claim::{Handed, TAKEN, Unheard, before, claim_row, readable_id};
 use super::jobs::{JOB_COLUMNS, job_columns, read_job};
 use super::settle::{Rows, twice, write};
 use super::transitions::{Edge, Grant, Serving, millis, write_edge};
 use super::{NewJob, Result, Store, StoreError, documents, submit};
-use crate::db::{Unit, now_ms};
+use crate::db::{Ask, Found as Rowset, Unit, now_ms};
 use crate::domain::delivery::{Course, Delivered, Delivery, Found, course};
 use crate::domain::document::Summary;
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
@@ -186,10 +186,11 @@ async fn deal(unit: &Unit, arrival: &Arrival, op: OpId, unheard: Unheard) -> Res
         return Ok(CHANGED);
     }
     // A row is made, or replayed, at most once; then it is looked at again.
-    let mut row = find(unit, arrival).await?;
+    let (mut row, free) = look(unit, arrival).await?;
     if row.is_none() {
         submit::insert(unit, std::slice::from_ref(&arrival.job)).await?;
-        row = find(unit, arrival).await?;
+        let [made] = unit.together([ask(arrival)?]).await?;
+        row = find(made, arrival)?;
     }
     let Some(mut row) = row else {
         return Err(StoreError::Unfit { what: "a row that was just made is not there" });
@@ -213,14 +214,21 @@ async fn deal(unit: &Unit, arrival: &Arrival, op: OpId, unheard: Unheard) -> Res
         then = course(Some(row.found), arrival.delivered());
     }
     if then == Course::Claim {
-        return claim(unit, arrival, &row.job, op, unheard).await;
+        return claim(unit, arrival, &row.job, free, op, unheard).await;
     }
     unrun(unit, arrival, row, then).await.map(Dealt::Told)
 }
 
 const CHANGED: Dealt = Dealt::Told(Disposition::Changed);
 
-async fn claim(unit: &Unit, arrival: &Arrival, job: &Job, op: OpId, unheard: Unheard) -> Result<Dealt> {
+async fn claim(
+    unit: &Unit,
+    arrival: &Arrival,
+    job: &Job,
+    free: bool,
+    op: OpId,
+    unheard: Unheard,
+) -> Result<Dealt> {
     if let Err(error) = Target::parse(&job.url) {
         let failure = Failure::new(FailureClass::InvalidTarget, FailureStage::Claim, error.to_string());
         return end(unit, arrival, job, failure).await.map(Dealt::Told);
@@ -230,7 +238,9 @@ async fn claim(unit: &Unit, arrival: &Arrival, job: &Job, op: OpId, unheard: Unh
         container: Some(arrival.container.clone()),
         serving: Serving::Delivery(arrival.delivery.clone()),
     };
-    check_container(unit, &grant).await?;
+    if !free {
+        return Err(StoreError::ContainerTaken { container: arrival.container.clone() });
+    }
     let handed = claim_row(unit, job, &grant, op, unheard).await?;
     Ok(handed.map_or(CHANGED, Dealt::Run))
 }
@@ -337,11 +347,21 @@ fn value(summary: &Summary) -> Result<Value> {
     serde_json::to_value(summary).map_err(|_| StoreError::Unfit { what: "its summary is no JSON" })
 }
 
-async fn find(unit: &Unit, arrival: &Arrival) -> Result<Option<Row>> {
-    let values = params![arrival.job.id.as_str(), millis(arrival.unleased_after)];
+/// The row of a delivery, and whether the container that waits for it is still its worker's: one call for both.
+async fn look(unit: &Unit, arrival: &Arrival) -> Result<(Option<Row>, bool)> {
+    let taken = Ask::new(TAKEN, params![arrival.container.as_str(), arrival.worker.as_str()])?;
+    let [row, taken] = unit.together([ask(arrival)?, taken]).await?;
+    Ok((find(row, arrival)?, taken.is_empty()))
+}
+
+fn ask(arrival: &Arrival) -> Result<Ask> {
+    Ok(Ask::new(FIND, params![arrival.job.id.as_str(), millis(arrival.unleased_after)])?)
+}
+
+fn find(rows: Rowset, arrival: &Arrival) -> Result<Option<Row>> {
     // Counts of another entry say nothing about this one: the same job may have been added twice, or Redis have lost it.
     let same = |delivery: &&Delivery| delivery.id == arrival.delivery.id;
-    unit.first(FIND, values, |row| {
+    rows.first(|row| {
         let job = read_job(row)?;
         let left = row.int(JOB_COLUMNS)?;
         let found = Found {
@@ -352,5 +372,4 @@ async fn find(unit: &Unit, arrival: &Arrival) -> Result<Option<Row>> {
         let wait = Duration::from_millis(u64::try_from(row.int(JOB_COLUMNS + 2)?).unwrap_or_default());
         Ok(Row { job, found, reserved: row.flag(JOB_COLUMNS + 1)?, wait })
     })
-    .await
 }

@@ -7,7 +7,7 @@ mod claims;
 #[path = "tests/containers.rs"]
 mod containers;
 #[path = "tests/deliveries.rs"]
-mod deliveries;
+pub(super) mod deliveries;
 #[path = "tests/documents.rs"]
 pub(super) mod documents;
 #[path = "tests/edges.rs"]

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::{analyzing, claimed, fresh, whole};
 use crate::domain::failure::FailureClass;
+use crate::domain::scan::ScanId;
 use crate::domain::state::{Event, State};
 use crate::store::testing::{edge, failure};
-use crate::store::{Rows, Settled, Store};
+use crate::store::tests::deliveries::arrival;
+use crate::store::{Disposition, Rows, Settled, Store};
 
 /// An edge without rows, and one that completes a scan.
 const EDGE: u64 = 3;
@@ -52,6 +54,21 @@ async fn a_completed_scan_with_all_of_its_rows_costs_no_more_calls_than_it_may()
     assert_eq!(settled.expect("an answer"), Settled::Done { version: 4 });
     assert!((1..=COMPLETED).contains(&calls), "{calls}");
     assert_eq!(store.rows("SELECT count(*) FROM scan_results").await, ["1"]);
+}
+
+/// Looking at the row and the container, making the row with its user, the claim, the end.
+#[tokio::test]
+async fn a_delivery_of_a_job_with_a_row_costs_no_more_calls_than_a_claim_and_a_new_one_two_more() {
+    let (_folder, store) = fresh().await;
+    let worker = store.worker().await;
+    let known = store.one("https://example.com/").await;
+    for (id, most) in [(known, EDGE), (ScanId::fresh(), EDGE + 2)] {
+        let arrival = arrival(&id, &worker, 0);
+        let (calls, dealt) = counted(&store, store.deliver(arrival)).await;
+        println!("calls of a delivery: {calls}");
+        assert!(matches!(dealt, Ok(Disposition::Run(_))), "{dealt:?}");
+        assert!((1..=most).contains(&calls), "{calls}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::store::testing::{edge, failure, new_job};
 use crate::store::{Advanced, Arrival, Disposition, NewJob, Rows, Serving, Settled, Store, StoreError};
 
 /// A delivery of the entry `1`, whose count of attempts made is `atm`.
-fn arrival(id: &ScanId, worker: &WorkerId, atm: u32) -> Arrival {
+pub(in crate::store) fn arrival(id: &ScanId, worker: &WorkerId, atm: u32) -> Arrival {
     Arrival {
         job: NewJob { id: id.clone(), ..new_job("somebody", "https://example.com/") },
         refused: None,
