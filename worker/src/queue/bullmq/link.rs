@@ -224,7 +224,7 @@ impl Link {
                 Ok(answer) => return Ok(answer),
                 Err(_) => RedisError::Answer { operation, found: error::shape(&value) },
             },
-            Some(Err(source)) => RedisError::of(operation, source),
+            Some(Err(source)) => RedisError::of(operation, source).of_queue(&self.keys),
             None => RedisError::Unavailable { source: None },
         };
         match &error {

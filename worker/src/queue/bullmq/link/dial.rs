@@ -134,7 +134,7 @@ impl Dialer {
             answer.map_err(|source| match source.detail() {
                 Some(text) if text.contains("without any password configured") => RedisError::Denied {
                     operation: "log in",
-                    cure: "it has no password: leave queue.redis_password empty",
+                    cure: "it has no password: leave queue.redis_password empty".into(),
                     source,
                 },
                 _ => RedisError::of("log in", source),
@@ -233,7 +233,8 @@ fn distrusted(error: std::io::Error) -> RedisError {
     match certificate {
         Some(rustls::Error::InvalidCertificate(_)) => RedisError::Denied {
             operation: "trust it",
-            cure: "its certificate is not believed: SSL_CERT_FILE names the file of the authority that signed it",
+            cure: "its certificate is not believed: SSL_CERT_FILE names the file of the authority that signed it"
+                .into(),
             source: error.into(),
         },
         _ => RedisError::Unavailable { source: Some(error.into()) },

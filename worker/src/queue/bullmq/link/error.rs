@@ -1,6 +1,10 @@
 //! What can go wrong with Redis, by what the caller can do about it.
 
+use std::borrow::Cow;
+
 use redis::{ErrorKind, Value};
+
+use crate::queue::bullmq::keys::Keys;
 
 /// Trouble with Redis. None of it repeats an address, a password or an argument.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,7 +36,7 @@ pub enum RedisError {
         /// What was tried.
         operation: &'static str,
         /// What to do about it.
-        cure: &'static str,
+        cure: Cow<'static, str>,
         /// What it says.
         source: redis::RedisError,
     },
@@ -86,15 +90,19 @@ impl RedisError {
     /// What an error of the client means.
     pub(in crate::queue::bullmq) fn of(operation: &'static str, source: redis::RedisError) -> Self {
         match code(&source) {
-            Some("NOAUTH") => {
-                Self::Denied { operation, cure: "it wants a password: set queue.redis_password", source }
-            }
-            Some("WRONGPASS") => {
-                Self::Denied { operation, cure: "check queue.redis_user and queue.redis_password", source }
-            }
+            Some("NOAUTH") => Self::Denied {
+                operation,
+                cure: "it wants a password: set queue.redis_password".into(),
+                source,
+            },
+            Some("WRONGPASS") => Self::Denied {
+                operation,
+                cure: "check queue.redis_user and queue.redis_password".into(),
+                source,
+            },
             Some("NOPERM") => Self::Denied {
                 operation,
-                cure: "the user needs the keys of the queue and its commands: ACL SETUSER … ~bull:* +@all -@admin",
+                cure: "its user needs every command but those of @admin, with the keys of the queue".into(),
                 source,
             },
             Some("LOADING") => Self::Busy { reason: "is loading its data", source },
@@ -110,6 +118,20 @@ impl RedisError {
                 Self::Busy { reason: "has as many clients as it takes", source }
             }
             _ => Self::by_kind(operation, source),
+        }
+    }
+
+    /// The same, with what to do about it told for this queue.
+    pub(super) fn of_queue(self, keys: &Keys) -> Self {
+        match self {
+            Self::Denied { operation, source, .. } if code(&source) == Some("NOPERM") => {
+                let prefix = keys.prefix();
+                let cure = format!(
+                    "its user needs the keys of the queue and its commands: ACL SETUSER <user> '~{prefix}:*' +@all -@admin"
+                );
+                Self::Denied { operation, cure: cure.into(), source }
+            }
+            other => other,
         }
     }
 
@@ -165,7 +187,7 @@ mod tests {
         let value =
             redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("a line of the protocol");
         let error = value.extract_error().expect_err("an error");
-        RedisError::of("take", error)
+        RedisError::of("take", error).of_queue(&Keys::new("{scans}", "scan-jobs"))
     }
 
     #[test]
@@ -174,7 +196,7 @@ mod tests {
             ("NOAUTH Authentication required.", "queue.redis_password"),
             ("WRONGPASS invalid username-password pair or user is disabled.", "queue.redis_user"),
             ("ERR invalid password", "queue.redis_password"),
-            ("NOPERM this user has no permissions to run the 'evalsha' command", "ACL SETUSER"),
+            ("NOPERM this user has no permissions to run the 'evalsha' command", "'~{scans}:*'"),
             (
                 "ERR Error running script (call to f_0): @user_script:1: The user executing the script can't run this \
                  command or subcommand",
