@@ -38,14 +38,15 @@ impl BullMqQueue {
     /// what nobody has.
     pub(in crate::queue) async fn claim(&self, container: &str) -> Result<Claimed, QueueError> {
         for _ in 0..ENTRIES {
-            let (taking, sent) = (self.keeper.taking(), Moment::now());
+            let (mut taking, sent) = (self.keeper.taking(), Moment::now());
             let entry = match self.consumer.take(taking.token()).await? {
                 Taken::Entry(entry) => *entry,
                 Taken::Nothing { .. } => {
-                    taking.nothing();
+                    taking.over();
                     return Ok(Claimed::Nothing);
                 }
             };
+            taking.came(entry.clone());
             if let Some(claimed) = self.take_in(entry, taking, sent, container).await? {
                 return Ok(claimed);
             }
@@ -69,7 +70,7 @@ impl BullMqQueue {
         };
         let job = payload.job.clone();
         let dealt = self.deal(&entry, payload, delivery, sent, container).await;
-        taking.came(entry);
+        taking.over();
         match dealt {
             Ok(Dealt::Job(lease)) => Ok(Some(Claimed::Job(lease))),
             Ok(Dealt::Orphan(delivery)) => Ok(Some(Claimed::Orphan(job, delivery))),

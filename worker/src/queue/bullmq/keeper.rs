@@ -70,7 +70,7 @@ impl Keeper {
 
     /// A token for a take, whose outcome the keeper is told.
     pub(super) fn taking(&self) -> Taking<'_> {
-        Taking { keeper: self, token: self.fresh_token(), heard: false }
+        Taking { keeper: self, token: self.fresh_token(), since: Instant::now(), came: false, over: false }
     }
 
     /// The entry is ours under this token from now on.
@@ -104,10 +104,11 @@ impl Keeper {
     /// Ends the tasks, after a moment for what Redis is still to be told. Whether nothing is owed and no lock of ours can be
     /// left: otherwise others have to find this worker dead to hand its locks over.
     pub(super) async fn close(&self) -> bool {
+        self.desk.consumer.link().at_once();
         // Without an answer in time the rest stays owed, which is said below.
         let last = async {
             self.desk.settle_all().await;
-            self.desk.look_for_strays().await
+            self.desk.look_for_all_strays().await;
         };
         let _ = timeout(LAST_WORDS, last).await;
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -123,11 +124,14 @@ impl Keeper {
     }
 }
 
-/// A take that is under way. Dropped without having heard of its end, the entry that it may have taken is given back.
+/// A take that is under way, until somebody has said what becomes of its entry. Dropped before, the entry that it took or
+/// may have taken is given back.
 pub(super) struct Taking<'a> {
     keeper: &'a Keeper,
     token: String,
-    heard: bool,
+    since: Instant,
+    came: bool,
+    over: bool,
 }
 
 impl Taking<'_> {
@@ -136,22 +140,26 @@ impl Taking<'_> {
         &self.token
     }
 
-    /// It came back with an entry, which is kept from now on; the token of its lock.
-    pub(super) fn came(mut self, entry: Entry) -> String {
-        self.heard = true;
+    /// It came back with an entry, which is kept from now on.
+    pub(super) fn came(&mut self, entry: Entry) {
+        self.came = true;
         self.keeper.keep(entry, &self.token);
-        std::mem::take(&mut self.token)
     }
 
-    /// It came back with nothing.
-    pub(super) fn nothing(mut self) {
-        self.heard = true;
+    /// It came back with nothing, or somebody sees to what it came back with.
+    pub(super) fn over(mut self) {
+        self.over = true;
     }
 }
 
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
-        if !self.heard {
+        if self.over {
+            return;
+        }
+        if self.came {
+            self.keeper.forget(&self.token);
+        } else {
             self.keeper.desk.book().doubt(&self.token, Instant::now());
             self.keeper.desk.strays.notify_one();
         }

@@ -115,6 +115,13 @@ impl Link {
         self.standing.subscribe()
     }
 
+    /// The next call dials, however short ago the last one did so in vain: for who cannot wait much longer.
+    pub(super) fn at_once(&self) {
+        let mut state = self.state();
+        state.down = None;
+        state.backoff.reset();
+    }
+
     /// Carries an operation out.
     ///
     /// # Errors

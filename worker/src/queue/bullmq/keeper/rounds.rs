@@ -78,9 +78,23 @@ impl Desk {
         }
     }
 
+    /// The same until none is left, as soon as Redis answers: a call that fails because it was away a moment ago says
+    /// nothing about now.
+    pub(super) async fn look_for_all_strays(&self) {
+        let (mut backoff, mut standing) = (Backoff::default(), self.consumer.link().standing());
+        while !self.book().strays().is_empty() {
+            standing.mark_unchanged();
+            let _ = self.look_for_strays().await;
+            tokio::select! {
+                () = sleep(backoff.next()) => {}
+                _ = standing.changed() => {}
+            }
+        }
+    }
+
     /// Gives back what is locked by us and nobody here works on. One token at a time: each names one lock, whatever else
     /// is taken meanwhile.
-    pub(super) async fn look_for_strays(&self) -> Result<(), RedisError> {
+    async fn look_for_strays(&self) -> Result<(), RedisError> {
         let strays = self.book().strays();
         for token in strays {
             let at = Instant::now();

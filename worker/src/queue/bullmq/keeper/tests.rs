@@ -48,10 +48,12 @@ async fn add(redis: &Redis, id: &str) {
 }
 
 async fn take(keeper: &Keeper) -> (Entry, String) {
-    let taking = keeper.taking();
+    let mut taking = keeper.taking();
     let taken = keeper.desk.consumer.take(taking.token()).await.expect("an answer");
     let Taken::Entry(entry) = taken else { panic!("nothing there") };
-    let token = taking.came((*entry).clone());
+    let token = taking.token().to_owned();
+    taking.came((*entry).clone());
+    taking.over();
     (*entry, token)
 }
 
@@ -132,6 +134,50 @@ async fn an_entry_that_is_forgotten_under_its_lock_goes_back_and_the_others_stay
     until("it is given back", async || list(&redis, "wait").await == ["1"]).await;
     assert_eq!(list(&redis, "active").await, ["2"]);
     assert!(keeper.kept(&second).is_some());
+}
+
+#[tokio::test]
+async fn an_entry_that_is_shown_to_the_database_is_renewed_meanwhile_and_given_back_when_nobody_waits_for_that()
+ {
+    let redis = Redis::start().await;
+    let keeper = keeper(&redis.url(), Duration::from_secs(1));
+    add(&redis, "1").await;
+    let mut taking = keeper.taking();
+    let Taken::Entry(entry) = keeper.desk.consumer.take(taking.token()).await.expect("an answer") else {
+        panic!("nothing there")
+    };
+    taking.came(*entry);
+    let mut before = i64::MAX;
+    until("its lock is renewed", async || {
+        let now: i64 = command(&redis, &["PTTL", "bull:scan-jobs:1:lock"]).await;
+        assert!(now > 0, "the lock ran out");
+        now > std::mem::replace(&mut before, now)
+    })
+    .await;
+    drop(taking);
+    until("it is given back", async || list(&redis, "wait").await == ["1"]).await;
+    assert!(keeper.close().await, "nothing is left");
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_as_redis_comes_back_leaves_nothing() {
+    let settings = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut redis = Redis::start_with(&settings).await;
+    let keeper = keeper(&redis.url(), LONG);
+    add(&redis, "1").await;
+    let (_, token) = take(&keeper).await;
+    redis.kill();
+    // Each try in vain puts the next one off for twice as long; in the end it would come too late.
+    let away = Instant::now();
+    until("the next try is a while away", async || {
+        keeper.desk.consumer.look(1).await.expect_err("it is away");
+        away.elapsed() > Duration::from_secs(3)
+    })
+    .await;
+    redis.start_again(&settings);
+    keeper.forget(&token);
+    assert!(keeper.close().await, "nothing is left");
+    assert_eq!(list(&redis, "wait").await, ["1"]);
 }
 
 #[tokio::test]
