@@ -6,6 +6,8 @@ mod analysing;
 mod database;
 mod engine;
 mod killed;
+mod queue;
+mod redis;
 mod server;
 mod stopped;
 mod times;
