@@ -70,7 +70,7 @@ impl Keeper {
 
     /// A token for a take, whose outcome the keeper is told.
     pub(super) fn taking(&self) -> Taking<'_> {
-        Taking { keeper: self, token: self.fresh_token(), since: Instant::now(), came: false, over: false }
+        Taking { keeper: self, token: self.fresh_token(), came: false, over: false }
     }
 
     /// The entry is ours under this token from now on.
@@ -129,7 +129,6 @@ impl Keeper {
 pub(super) struct Taking<'a> {
     keeper: &'a Keeper,
     token: String,
-    since: Instant,
     came: bool,
     over: bool,
 }

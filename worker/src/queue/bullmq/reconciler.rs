@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::producer::{NewEntry, Producer};
+use super::RedisError;
+use super::producer::{NewEntry, Producer, ProducerError};
 use crate::store::Store;
 
 /// Between two looks, on average; and how long a row was left untouched before it counts as forgotten.
@@ -82,15 +83,22 @@ pub(super) async fn reconcile(
     rows.sort_by_key(|row| (row.priority, row.created));
     let mut offered = 0;
     for row in rows.iter().take(most.saturating_sub(waiting.len())) {
-        let entry = NewEntry::scan(&row.id, &row.user, &row.url, row.max_attempts);
+        let entry =
+            NewEntry::scan(&row.id, &row.user, &row.url, row.max_attempts).with_priority(row.priority);
         match producer.offer_again(&entry, ended_by).await {
-            Ok(answer) => debug!(scan.id = %row.id, ?answer, "a row without an entry was offered"),
+            Ok(answer) => {
+                debug!(scan.id = %row.id, ?answer, "a row without an entry was offered");
+                offered += 1;
+            }
+            // It is about this entry alone: one that is no entry of the queue, or whose key holds something else.
+            Err(error @ (ProducerError::Entry(_) | ProducerError::Redis(RedisError::Refused { .. }))) => {
+                debug!(scan.id = %row.id, %error, "a row cannot have an entry");
+            }
             Err(error) => {
                 debug!(scan.id = %row.id, %error, "a row without an entry was not offered");
                 break;
             }
         }
-        offered += 1;
     }
     if offered > 0 {
         info!(rows = offered, "rows of which Redis had no entry were added to the queue");
@@ -132,6 +140,27 @@ mod tests {
         let both = std::collections::HashSet::from([forgotten.to_string(), known.to_string()]);
         assert_eq!(producer.waiting_jobs(ENTRIES).await.expect("an answer"), Some(both));
         assert_eq!(reconcile(&store, &producer, NOW, 1).await, Looked::TooMany);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_the_queue_refuses_holds_up_no_other_and_priorities_are_kept() {
+        let (_folder, store) = fresh().await;
+        let redis = Redis::start().await;
+        let producer = Producer::new(redis.link());
+        let refused = new_job("local", "https://example.com/");
+        let urgent = NewJob { priority: 5, ..new_job("local", "https://example.com/") };
+        let id = urgent.id.to_string();
+        let mut connection = redis.connection().await;
+        // What has the entry's key is no entry.
+        let key = format!("bull:scan-jobs:{}", refused.id);
+        let taken: Result<i64, _> = redis::cmd("RPUSH").arg(key).arg("x").query_async(&mut connection).await;
+        taken.expect("an answer");
+        store.submit(vec![refused, urgent]).await.expect("two jobs");
+        assert_eq!(reconcile(&store, &producer, NOW, ENTRIES).await, Looked::Offered(1));
+        let mut command = redis::cmd("ZRANGE");
+        command.arg("bull:scan-jobs:prioritized").arg(0).arg(-1);
+        let found: Vec<String> = command.query_async(&mut connection).await.expect("an answer");
+        assert_eq!(found, [id]);
     }
 
     #[tokio::test]
