@@ -276,6 +276,20 @@ async fn an_end_that_no_delivery_served_is_told_once_and_then_a_delivery_is_a_re
 }
 
 #[tokio::test]
+async fn a_failure_told_again_with_an_older_count_is_remembered_with_that() {
+    let (_folder, store) = fresh().await;
+    let worker = store.worker().await;
+    let id = ScanId::fresh();
+    let lease = run(&store, arrival(&id, &worker, 3)).await;
+    settle(&store, lease, Event::Fail(failure(FailureClass::Tls))).await;
+    // The queue came back as it was two attempts ago.
+    assert!(matches!(deliver(&store, arrival(&id, &worker, 1)).await, Disposition::Fail { .. }));
+    assert_eq!(job(&store, &id).await.delivery.expect("it is written down").atm, 2);
+    // It knows of the failure now: whoever wants the entry again gets it.
+    run(&store, arrival(&id, &worker, 2)).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_fetched_ends_at_once_in_both() {
     let (_folder, store) = fresh().await;
     let (worker, made) = (store.worker().await, ScanId::fresh());
