@@ -25,8 +25,12 @@ HINDRANCES = {"stop_worker": 3, "slow_fsync": 2, "full_volume": 1, "restart_engi
 # What is added where these are part of the run.
 OF_REDIS = {"kill_redis": 2, "freeze_redis": 1}
 OF_SQLD = {"kill_sqld": 2, "freeze_sqld": 1}
+# With more to hinder the workers there is hardly a time at which nothing does.
+OF_EITHER = {"respite": 3}
 # Seconds between two hindrances.
 CALM = (2, 6)
+# Seconds of a respite. Longer than a recovery may take: how long one took is judged only where nothing hindered it.
+RESPITE = 15
 
 
 class Faults:
@@ -38,6 +42,7 @@ class Faults:
         self.sqld = sqld
         self.kills = KILLS | ({"cut_redis": 1} if redis else {})
         self.hindrances = HINDRANCES | (OF_REDIS if redis else {}) | (OF_SQLD if sqld else {})
+        self.hindrances |= OF_EITHER if redis or sqld else {}
         self.record = record
         self.kills_rng = random.Random(f"kills {seed}")
         self.rng = random.Random(f"hindrances {seed}")
@@ -94,6 +99,10 @@ class Faults:
             except ProcessLookupError:
                 return
             self.done("kill gateway", pid=gateway.pid, parent=gateway.parent)
+
+    def respite(self):
+        """Kills, and nothing else."""
+        self.halt.wait(RESPITE)
 
     def stop_worker(self):
         """Longer than a lease, so that its jobs are taken over while it still believes that they are its own."""
