@@ -1,6 +1,7 @@
 //! What a producer asks for: `{jobId, url, userId}`. Read leniently, because other programs write it: whatever it says,
 //! there is a job that it names, so that what becomes of the entry can be looked up.
 
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Builder;
@@ -12,6 +13,22 @@ use crate::store::NewJob;
 
 /// Whose a job is when its payload does not say: the command line's user.
 const USER: &str = "local";
+
+/// A user's name has at most so many bytes, as any name of another program.
+const MAX_USER_BYTES: usize = 200;
+
+/// What is read of a payload. Whatever else a producer puts there is passed over unread, so that nothing in it can hold
+/// up the job.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    #[serde(default)]
+    job_id: Value,
+    #[serde(default)]
+    url: Value,
+    #[serde(default)]
+    user_id: Value,
+}
 
 /// A payload, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,29 +53,31 @@ impl Payload {
             user: USER.to_owned(),
             problem: Some(problem.to_owned()),
         };
-        let Ok(Value::Object(data)) = serde_json::from_str(&entry.data) else {
+        // An array would be read as the fields in their order.
+        if !entry.data.trim_start().starts_with('{') {
             return wrong("the job's data has to be an object: {jobId, url, userId}");
+        }
+        let data: Data = match serde_json::from_str(&entry.data) {
+            Ok(data) => data,
+            // Says what is wrong and where, and repeats nothing of it.
+            Err(error) => return wrong(&format!("the job's data cannot be read: {error}")),
         };
-        let job = match data.get("jobId").map(named) {
-            None | Some(Named::Nothing) => unnamed(),
-            Some(Named::Text(text)) => match ScanId::parse(text) {
+        let job = match named(data.job_id) {
+            Named::Nothing => unnamed(),
+            Named::Text(text) => match ScanId::parse(text) {
                 Ok(job) => job,
                 Err(error) => return wrong(&format!("data.jobId cannot be used: {error}")),
             },
-            Some(Named::Wrong) => return wrong("data.jobId has to be a text"),
+            Named::Wrong => return wrong("data.jobId has to be a text"),
         };
-        let (user, user_problem) = match data.get("userId").map(named) {
-            None | Some(Named::Nothing) => (USER.to_owned(), None),
-            Some(Named::Text(text)) => (text, None),
-            Some(Named::Wrong) => (USER.to_owned(), Some("data.userId has to be a text".to_owned())),
-        };
-        let (url, url_problem) = match data.get("url") {
-            None | Some(Value::Null) => (String::new(), Some("data.url is missing".to_owned())),
-            Some(Value::String(url)) => match Target::parse(url) {
-                Ok(_) => (url.clone(), None),
-                Err(error) => (shortened(url), Some(error.to_string())),
+        let (user, user_problem) = user(data.user_id);
+        let (url, url_problem) = match data.url {
+            Value::Null => (String::new(), Some("data.url is missing".to_owned())),
+            Value::String(url) => match Target::parse(&url) {
+                Ok(_) => (url, None),
+                Err(error) => (shortened(&url), Some(error.to_string())),
             },
-            Some(_) => (String::new(), Some("data.url has to be a text".to_owned())),
+            _ => (String::new(), Some("data.url has to be a text".to_owned())),
         };
         Self { job, url, user, problem: url_problem.or(user_problem) }
     }
@@ -86,14 +105,29 @@ enum Named {
     Wrong,
 }
 
+/// Whose the job is, and what is wrong with what says so.
+fn user(value: Value) -> (String, Option<String>) {
+    match named(value) {
+        Named::Nothing => (USER.to_owned(), None),
+        Named::Text(text) if text.len() <= MAX_USER_BYTES => (text, None),
+        Named::Text(text) => {
+            let (most, bytes) = (MAX_USER_BYTES, text.len());
+            let problem =
+                format!("data.userId cannot be used: a user id has 1 to {most} bytes, this one has {bytes}");
+            (USER.to_owned(), Some(problem))
+        }
+        Named::Wrong => (USER.to_owned(), Some("data.userId has to be a text".to_owned())),
+    }
+}
+
 /// Numbers are names too: producers in other languages write what they have.
-fn named(value: &Value) -> Named {
+fn named(value: Value) -> Named {
     match value {
         Value::Null => Named::Nothing,
         Value::String(text) if text.is_empty() => Named::Nothing,
         // A database cuts text at it.
         Value::String(text) if text.contains('\0') => Named::Wrong,
-        Value::String(text) => Named::Text(text.clone()),
+        Value::String(text) => Named::Text(text),
         Value::Number(number) => Named::Text(number.to_string()),
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => Named::Wrong,
     }
@@ -190,6 +224,13 @@ mod tests {
             (r#"{"jobId":"a\u0000b","url":"https://example.com/"}"#, "data.jobId has to be a text"),
             (r#"{"jobId":"a","url":"https://example.com/","userId":[]}"#, "data.userId has to be a text"),
             (&format!(r#"{{"jobId":"{long}","url":"https://example.com/"}}"#), "1 to 200 bytes"),
+            (
+                &format!(r#"{{"jobId":"a","url":"https://example.com/","userId":"{long}"}}"#),
+                "a user id has 1 to 200 bytes, this one has 201",
+            ),
+            (r#"{"url":"https://example.com/\ud800"}"#, "cannot be read"),
+            (r#"{"url":"https://example.com/""#, "cannot be read"),
+            (r#"["a","https://example.com/","u"]"#, "has to be an object"),
         ] {
             let payload = read(data);
             let problem = payload.problem.unwrap_or_default();
@@ -198,6 +239,17 @@ mod tests {
                 payload.job.as_str() == "a",
                 data.contains(r#""jobId":"a","#) || data == r#"{"jobId":"a"}"#
             );
+        }
+    }
+
+    #[test]
+    fn what_else_a_payload_holds_does_not_matter() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        for more in [r#""half a \ud83d sign""#, deep.as_str(), "1e999", r#"{"url":7}"#] {
+            let payload = read(&format!(
+                r#"{{"__proto__":{{"url":7}},"more":{more},"jobId":"a","url":"https://example.com/","userId":"u"}}"#
+            ));
+            assert_eq!((payload.job.as_str(), payload.problem), ("a", None), "{more}");
         }
     }
 
