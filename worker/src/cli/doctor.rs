@@ -6,6 +6,7 @@ use super::assemble;
 use super::exit::Exit;
 use super::image::engine;
 use super::output::{Output, plain};
+use super::problem;
 use super::queue;
 use super::settings::DoctorArgs;
 use crate::config::Settings;
@@ -217,14 +218,17 @@ async fn rows(settings: &Settings) -> Check {
 /// The queue in Redis, where there is one.
 async fn outer(settings: &Settings) -> Option<Check> {
     let tried = format!("ask Redis for the queue {}:{}", settings.queue.prefix, settings.queue.name);
-    let mend = "start it, or name another by SAFEURL_QUEUE_REDIS_URL";
+    let failed = |error: anyhow::Error| {
+        let mend = problem::hint(&error).unwrap_or_else(|| "change the setting that it names".to_owned());
+        Check::failed("queue", tried.clone(), problem::one_line(&error), mend)
+    };
     let link = match queue::link(settings) {
         Ok(link) => link?,
-        Err(error) => return Some(Check::failed("queue", tried, chain(error.as_ref()), mend)),
+        Err(error) => return Some(failed(error)),
     };
     let told = match link.check().await {
         Ok(facts) => facts.told(),
-        Err(error) => return Some(Check::failed("queue", tried, error.one_line(), mend)),
+        Err(error) => return Some(failed(error.into())),
     };
     let texts =
         |warning| told.iter().filter(move |told| told.warning == warning).map(|told| told.text.as_str());

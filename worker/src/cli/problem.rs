@@ -224,6 +224,7 @@ mod tests {
     use super::*;
     use crate::config::{Origin, Problem};
     use crate::health::HealthError;
+    use crate::queue::bullmq::{Keys, Link, RedisConfig};
 
     fn told(error: anyhow::Error) -> (Vec<String>, u8) {
         let told = tell(&error);
@@ -252,6 +253,20 @@ mod tests {
             let (lines, code) = told(error.into());
             assert!(lines.last().is_some_and(|line| line.starts_with(&format!("hint: {cure}"))), "{lines:?}");
             assert_eq!(code, 1);
+        }
+    }
+
+    #[test]
+    fn an_address_of_redis_that_cannot_be_read_is_told_with_how_to_write_one() {
+        for url in ["redis://:se#cret@h:1", "redis://:se%23cret@h:1/abc", "redis://:se%23cret@h:99999"] {
+            let redis = RedisConfig { url: url.to_owned(), name: "w1".to_owned() };
+            let error = Link::new(&redis, Keys::new("bull", "scan-jobs")).err().expect("no address");
+            let (lines, code) = told(anyhow::Error::from(error).context("cannot use the queue in Redis"));
+            assert!(
+                lines.last().is_some_and(|line| line.starts_with("hint: write it as redis://")),
+                "{lines:?}"
+            );
+            assert!(!lines.concat().contains("cret") && code == 1, "{lines:?}");
         }
     }
 

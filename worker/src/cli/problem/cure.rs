@@ -6,6 +6,7 @@ use std::io;
 use crate::config::ConfigError;
 use crate::gateway::GatewayError;
 use crate::health::HealthError;
+use crate::queue::bullmq::RedisError;
 use crate::sandbox::SandboxError;
 use crate::sandbox::image::ImageError;
 use crate::store::{DbError, StoreError};
@@ -26,6 +27,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     if let Some(error) = cause.downcast_ref::<SandboxError>() {
         return Some(of_engine(error));
+    }
+    if let Some(error) = cause.downcast_ref::<RedisError>() {
+        return of_redis(error);
     }
     if let Some(HealthError::Listen { source, .. }) = cause.downcast_ref() {
         return Some(of_listening(source.kind()));
@@ -99,6 +103,26 @@ fn of_db(error: &DbError) -> Option<&'static str> {
         DbError::Rejected { .. } | DbError::Column { .. } | DbError::Ended => None,
         DbError::Statement { .. } => Some("`safeurl db status` says whose tables these are"),
         DbError::NoWal { .. } => Some("keep the database on a local disk; --database names another place"),
+    }
+}
+
+const fn of_redis(error: &RedisError) -> Option<&'static str> {
+    match error {
+        RedisError::Address { .. } => Some(
+            "write it as redis://user:password@host:port/number, and in the password %25 for %, %40 for @, %23 for #, \
+             %2F for /, %3F for ?; or set REDIS_HOST, REDIS_PORT and REDIS_PASSWORD, where all is taken as it stands",
+        ),
+        RedisError::Unavailable { .. } => Some(
+            "start it, or name another by REDIS_URL; rediss:// is for a Redis that speaks TLS, redis:// for one that \
+             does not",
+        ),
+        RedisError::Busy { .. } => Some("look at its log, or name another by REDIS_URL"),
+        RedisError::Version { .. } => Some("use a newer Redis, or name another by REDIS_URL"),
+        // These say it themselves.
+        RedisError::Denied { .. } | RedisError::Cluster { .. } => None,
+        RedisError::Refused { .. } | RedisError::Answer { .. } => {
+            Some("look whether it is a Redis, and the queue's keys are those of BullMQ")
+        }
     }
 }
 

@@ -114,9 +114,14 @@ impl RedisError {
             Some("NOREPLICAS") => Self::Busy { reason: "misses the replicas it must have", source },
             Some("CLUSTERDOWN" | "TRYAGAIN") => Self::Busy { reason: "is in a cluster that is down", source },
             Some("MOVED" | "ASK" | "CROSSSLOT") => Self::Cluster { source },
-            _ if source.detail().is_some_and(|text| text.contains("max number of clients")) => {
+            _ if says(&source, "max number of clients") => {
                 Self::Busy { reason: "has as many clients as it takes", source }
             }
+            _ if says(&source, "DB index is out of range") => Self::Denied {
+                operation,
+                cure: "it has fewer: check queue.redis_db, or the number that queue.redis_url ends with",
+                source,
+            },
             _ => Self::by_kind(operation, source),
         }
     }
@@ -148,6 +153,10 @@ impl RedisError {
 
 /// Codes that a script's error carries inside: before Redis 7 it hid them behind where the script failed.
 const INSIDE: [&str; 6] = ["OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "WRONGTYPE"];
+
+fn says(error: &redis::RedisError, text: &str) -> bool {
+    error.detail().is_some_and(|detail| detail.contains(text))
+}
 
 /// The error's code, also of an error inside a script.
 pub(super) fn code(error: &redis::RedisError) -> Option<&str> {
@@ -202,6 +211,7 @@ mod tests {
                  command or subcommand",
                 "ACL SETUSER",
             ),
+            ("ERR DB index is out of range", "queue.redis_db"),
             ("MOVED 3999 127.0.0.1:6381", "hash tag"),
             ("CROSSSLOT Keys in request don't hash to the same slot", "hash tag"),
         ] {
