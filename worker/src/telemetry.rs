@@ -4,7 +4,7 @@
 //! message. The level is that of safeurl's own lines; libraries stay one step quieter, because their chatter tells an
 //! operator nothing.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -41,14 +41,60 @@ fn lines<W>(log: &Log, colour: bool, to: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = fmt::layer().with_writer(to).with_target(false);
+    let lines = fmt::layer().with_target(false);
     let lines = match log.format {
-        LogFormat::Text => lines.with_ansi(colour).boxed(),
+        LogFormat::Text => lines.with_ansi(colour).with_writer(OneLine { to, colour }).boxed(),
         LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            lines.with_writer(to).boxed()
         }
     };
     tracing_subscriber::registry().with(lines.with_filter(filter(log.level)))
+}
+
+/// Keeps an event of text on one line and off the terminal's controls: ids of jobs are other programs' texts, and a line
+/// end in one would make a line that nobody logged.
+struct OneLine<W> {
+    to: W,
+    /// Whether colours are written, which are control sequences of ours.
+    colour: bool,
+}
+
+impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for OneLine<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        OneLine { to: self.to.make_writer(), colour: self.colour }
+    }
+}
+
+impl<W: Write> Write for OneLine<W> {
+    /// An event comes whole, with its own line end last.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
+        let mut written = String::with_capacity(text.len());
+        for (at, char) in line.char_indices() {
+            if !char.is_control() || (self.colour && is_colour(&line[at..])) {
+                written.push(char);
+            } else {
+                written.extend(char.escape_default());
+            }
+        }
+        written.push_str(end);
+        self.to.write_all(written.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Whether a text begins with a sequence that sets colours and weights, and does nothing else.
+fn is_colour(text: &str) -> bool {
+    let Some(numbers) = text.strip_prefix("\u{1b}[") else { return false };
+    numbers.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';').starts_with('m')
 }
 
 fn filter(level: Level) -> Targets {
@@ -64,7 +110,6 @@ fn filter(level: Level) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -111,10 +156,29 @@ mod tests {
 
     #[test]
     fn a_text_line_stays_one_line_whatever_a_page_sent() {
-        let title = "x\u{1b}[2J\ny";
-        let line = written(LogFormat::Text, || tracing::info!(target: "safeurl", ?title, "seen"));
-        assert_eq!(line.lines().count(), 1, "{line:?}");
-        assert!(!line.contains('\u{1b}') && line.contains("seen"), "{line:?}");
+        const TITLE: &str = "x\u{1b}[2J\r\ny";
+        for log in [
+            (|| tracing::info!(target: "safeurl", title = ?TITLE, "seen")) as fn(),
+            || tracing::info!(scan.id = %TITLE, "seen"),
+            || tracing::info!(target: "safeurl", "seen {TITLE}"),
+        ] {
+            let line = written(LogFormat::Text, log);
+            assert_eq!(line.lines().count(), 1, "{line:?}");
+            assert!(!line.contains(['\u{1b}', '\r']) && line.contains("seen"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn of_control_sequences_only_our_colours_are_written() {
+        for (colour, expected) in [
+            (true, "\u{1b}[1;32mINFO\u{1b}[0m \\u{1b}[2J \\u{9b}m\n"),
+            (false, "\\u{1b}[1;32mINFO\\u{1b}[0m \\u{1b}[2J \\u{9b}m\n"),
+        ] {
+            let mut to = Vec::new();
+            let written = "\u{1b}[1;32mINFO\u{1b}[0m \u{1b}[2J \u{9b}m\n".as_bytes();
+            OneLine { to: &mut to, colour }.write_all(written).expect("memory takes everything");
+            assert_eq!(String::from_utf8_lossy(&to), expected);
+        }
     }
 
     #[test]
