@@ -210,7 +210,10 @@ async fn rows(settings: &Settings) -> Check {
             _ => Check::passed("database", tried, "there is none yet; the first use makes it"),
         },
         Err(error) => {
-            Check::failed("database", tried, chain(&error), "mend it, or name another by --database")
+            let error = anyhow::Error::from(error);
+            let mend = problem::hint(&error);
+            let mend = mend.unwrap_or_else(|| "mend it, or name another by --database".to_owned());
+            Check::failed("database", tried, problem::one_line(&error), mend)
         }
     }
 }
