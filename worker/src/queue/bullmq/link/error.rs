@@ -119,7 +119,8 @@ impl RedisError {
             }
             _ if says(&source, "DB index is out of range") => Self::Denied {
                 operation,
-                cure: "it has fewer: check queue.redis_db, or the number that queue.redis_url ends with",
+                cure: "it has fewer: check queue.redis_db, or the number that queue.redis_url ends with"
+                    .into(),
                 source,
             },
             _ => Self::by_kind(operation, source),
