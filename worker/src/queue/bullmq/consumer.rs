@@ -85,6 +85,22 @@ pub enum Moved {
     Refused(i64),
 }
 
+impl Moved {
+    /// The entry has no lock: it ran out, or a move opened it.
+    pub const UNLOCKED: Self = Self::Refused(-2);
+}
+
+/// An entry that is ours, as its lock is renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its id.
+    pub id: String,
+    /// Our lock.
+    pub token: String,
+    /// How often it was started when we took it. It is one more when somebody has taken it since.
+    pub started: u32,
+}
+
 /// How long an entry waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
@@ -239,16 +255,20 @@ impl Consumer {
         self.run(&GIVE_BACK, &[id, token, &self.clock.now()]).await?.moved()
     }
 
-    /// Prolongs locks, given as id and token; the ids whose lock is not ours any more come back.
+    /// Prolongs locks, and closes those again that ran out without anybody having taken the entry since; the ids whose lock
+    /// is not ours come back.
     ///
     /// # Errors
     /// [`RedisError`].
-    pub async fn extend(&self, held: &[(String, String)]) -> Result<Vec<String>, RedisError> {
+    pub async fn extend(&self, held: &[Held]) -> Result<Vec<String>, RedisError> {
         let lock = millis(self.config.lock);
         let mut lost = Vec::new();
         for part in held.chunks(LOCKS_AT_ONCE) {
+            let started: Vec<_> = part.iter().map(|held| held.started.to_string()).collect();
             let mut arguments = vec![lock.as_str()];
-            arguments.extend(part.iter().flat_map(|(id, token)| [id.as_str(), token.as_str()]));
+            for (held, started) in part.iter().zip(&started) {
+                arguments.extend([held.id.as_str(), held.token.as_str(), started.as_str()]);
+            }
             lost.extend(self.run(&EXTEND, &arguments).await?.ids("lost")?);
         }
         Ok(lost)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::queue::bullmq::consumer::Held;
 use crate::queue::bullmq::entry::Entry;
 
 /// How long a take without an answer may still be carried out: a Redis that was stopped works off what it was sent, also
@@ -26,6 +27,12 @@ struct Kept {
     entry: Entry,
     /// Its lock is not ours any more.
     lost: bool,
+}
+
+impl Kept {
+    fn held(&self, token: &str) -> Held {
+        Held { id: self.entry.id.clone(), token: token.to_owned(), started: self.entry.ats }
+    }
 }
 
 impl Book {
@@ -55,10 +62,15 @@ impl Book {
         self.stray.insert(token.to_owned(), now + DOUBT);
     }
 
-    /// Ids and tokens whose locks are to be renewed.
-    pub(super) fn held(&self) -> Vec<(String, String)> {
+    /// The entries whose locks are to be renewed.
+    pub(super) fn held(&self) -> Vec<Held> {
         let held = self.kept.iter().filter(|(_, kept)| !kept.lost);
-        held.map(|(token, kept)| (kept.entry.id.clone(), token.clone())).collect()
+        held.map(|(token, kept)| kept.held(token)).collect()
+    }
+
+    /// The entry under this token as its lock is renewed.
+    pub(super) fn holding(&self, token: &str) -> Option<Held> {
+        self.kept.get(token).map(|kept| kept.held(token))
     }
 
     /// The lock that was asked for under this token is somebody else's or nobody's. Whether that is news.
@@ -98,7 +110,7 @@ mod tests {
         book.keep(entry("1"), "w:2");
         book.forget("w:2", now);
         assert!(book.kept("w:1").is_some() && book.kept("w:2").is_none());
-        assert_eq!(book.held(), [("1".to_owned(), "w:1".to_owned())]);
+        assert_eq!(book.held(), [Held { id: "1".to_owned(), token: "w:1".to_owned(), started: 0 }]);
         assert_eq!(book.strays(), ["w:2"]);
         book.looked_for("w:2", now);
         assert!(book.strays().is_empty() && !book.is_clear());

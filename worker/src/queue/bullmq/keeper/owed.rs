@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::queue::bullmq::consumer::{Consumer, Moved, Wait};
+use crate::queue::bullmq::consumer::{Consumer, Held, Moved, Wait};
 use crate::queue::bullmq::entry::Entry;
 use crate::queue::bullmq::link::RedisError;
 
@@ -114,9 +114,25 @@ struct List {
 struct Debt {
     number: u64,
     owed: Owed,
+    /// As we took it; `None` when it is not kept.
+    held: Option<Held>,
     since: Instant,
     /// Somebody is telling it.
     taken: bool,
+}
+
+impl Debt {
+    async fn tell(&self, consumer: &Consumer) -> Result<Moved, RedisError> {
+        self.owed.tell(consumer, self.since.elapsed()).await
+    }
+
+    /// Whether the entry is ours again: Redis was away for longer than a lock holds, and nobody has taken it since.
+    async fn lock_again(&self, consumer: &Consumer) -> Result<bool, RedisError> {
+        match &self.held {
+            Some(held) => Ok(consumer.extend(std::slice::from_ref(held)).await?.is_empty()),
+            None => Ok(false),
+        }
+    }
 }
 
 /// A debt that somebody is telling; it goes back into the list when that ends without an answer.
@@ -144,12 +160,12 @@ impl Drop for Telling<'_> {
 
 impl Debts {
     /// Writes it down, and tells it at once if nothing is owed for the same entry.
-    pub(super) async fn tell(&self, owed: Owed, consumer: &Consumer) -> Option<Moved> {
+    pub(super) async fn tell(&self, owed: Owed, held: Option<Held>, consumer: &Consumer) -> Option<Moved> {
         let number = {
             let mut list = self.list();
             let number = list.next;
             list.next += 1;
-            list.debts.push(Debt { number, owed, since: Instant::now(), taken: false });
+            list.debts.push(Debt { number, owed, held, since: Instant::now(), taken: false });
             number
         };
         // Until it is taken a drop of this future would leave it to nobody.
@@ -212,7 +228,10 @@ impl Debts {
 
 impl Telling<'_> {
     async fn tell(mut self, consumer: &Consumer) -> Result<Moved, RedisError> {
-        let moved = self.debt.owed.tell(consumer, self.debt.since.elapsed()).await?;
+        let mut moved = self.debt.tell(consumer).await?;
+        if moved == Moved::UNLOCKED && self.debt.lock_again(consumer).await? {
+            moved = self.debt.tell(consumer).await?;
+        }
         self.answered = true;
         Ok(moved)
     }

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use super::Desk;
 use super::book::Book;
 use super::owed::Owed;
-use crate::queue::bullmq::consumer::Moved;
+use crate::queue::bullmq::consumer::{Held, Moved};
 use crate::queue::bullmq::link::{Backoff, RedisError, Standing};
 
 /// How often Redis is asked when nothing else asks it: a connection that is idle for longer is forgotten by some networks,
@@ -59,7 +59,7 @@ impl Desk {
             return self.consumer.link().probe().await;
         }
         let lost = self.consumer.extend(&held).await?;
-        for (id, token) in held.iter().filter(|(id, _)| lost.contains(id)) {
+        for Held { id, token, .. } in held.iter().filter(|held| lost.contains(&held.id)) {
             // It may just have been told to Redis what became of it.
             if !self.debts.has(id) && self.book().lose(token) {
                 warn!(entry.id = %id, "the lock of an entry is not ours any more; the scan goes on, its row decides");
@@ -157,7 +157,8 @@ impl Desk {
 
     pub(super) async fn tell(&self, owed: Owed) {
         let (id, token) = (owed.id().to_owned(), owed.token().to_owned());
-        if let Some(moved) = self.debts.tell(owed, &self.consumer).await {
+        let held = self.book().holding(&token);
+        if let Some(moved) = self.debts.tell(owed, held, &self.consumer).await {
             self.heard(&id, &token, moved);
         }
     }

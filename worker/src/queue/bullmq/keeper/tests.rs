@@ -91,6 +91,29 @@ async fn locks_are_renewed_for_as_long_as_an_entry_is_kept() {
 }
 
 #[tokio::test]
+async fn what_became_of_an_entry_is_told_after_its_lock_ran_out_unless_somebody_has_taken_it_since() {
+    let redis = Redis::start().await;
+    let keeper = keeper(&redis.url(), LONG);
+    let unlock = async |id| command::<i64>(&redis, &["DEL", &format!("bull:scan-jobs:{id}:lock")]).await;
+    add(&redis, "1").await;
+    let (entry, token) = take(&keeper).await;
+    unlock("1").await;
+    keeper.tell(Owed::Complete { entry, token, returnvalue: "{}".to_owned() }).await;
+    assert_eq!(field(&redis, "1", "returnvalue").await.as_deref(), Some("{}"));
+    assert_eq!(field(&redis, "1", "atm").await.as_deref(), Some("1"));
+
+    add(&redis, "2").await;
+    let (entry, token) = take(&keeper).await;
+    unlock("2").await;
+    command::<i64>(&redis, &["HINCRBY", "bull:scan-jobs:2", "ats", "1"]).await;
+    keeper.tell(Owed::Fail { entry, token, reason: "dns: no such name".to_owned() }).await;
+    assert_eq!(list(&redis, "active").await, ["2"], "it is the other's");
+    assert_eq!(field(&redis, "2", "failedReason").await, None);
+    assert_eq!(keeper.owed(), 0);
+    assert!(keeper.close().await, "nothing is left");
+}
+
+#[tokio::test]
 async fn an_entry_whose_take_was_not_answered_goes_back_to_the_front() {
     let redis = Redis::start().await;
     let proxy = Proxy::before(redis.folder());

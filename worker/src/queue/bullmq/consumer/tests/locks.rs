@@ -4,6 +4,12 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(id, token)| ((*id).to_owned(), (*token).to_owned())).collect()
 }
 
+/// Held since the first start of each.
+fn held(pairs: &[(&str, &str)]) -> Vec<Held> {
+    let held = |(id, token): &(&str, &str)| Held { id: (*id).into(), token: (*token).into(), started: 1 };
+    pairs.iter().map(held).collect()
+}
+
 fn ids(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
@@ -15,26 +21,48 @@ async fn a_lock_is_prolonged_by_its_holder_only() {
         world.taken(id, "{}", token).await;
         world.set(&format!("PEXPIRE @{id}:lock 4000")).await;
     }
-    world.set("DEL @2:lock").await;
     world.set("SADD @stalled 1 2 3").await;
-    let held = pairs(&[("1", "w1:1"), ("2", "w1:2"), ("3", "w1:3")]);
-    assert_eq!(world.worker.extend(&held).await.expect("an answer"), ["2", "3"]);
+    let held = held(&[("1", "w1:1"), ("2", "w1:2"), ("3", "w1:3")]);
+    assert_eq!(world.worker.extend(&held).await.expect("an answer"), ["3"]);
     let dump = world.dump().await;
     assert!(dump.contains(&"1:lock = w1:1 PX 30000".to_owned()), "{dump:?}");
     assert!(dump.contains(&"3:lock = other:1 PX 5000".to_owned()), "{dump:?}");
-    assert!(dump.contains(&"stalled = {2, 3}".to_owned()), "{dump:?}");
-    assert_eq!(world.worker.extend(&held).await.expect("an answer"), ["2", "3"], "and the same again");
+    assert!(dump.contains(&"stalled = {3}".to_owned()), "{dump:?}");
+    assert_eq!(world.worker.extend(&held).await.expect("an answer"), ["3"], "and the same again");
     world.said(&[]).await;
+}
+
+// Redis was away for longer than a lock holds, and comes back with the entry where it was.
+#[tokio::test]
+async fn a_lock_that_ran_out_is_its_holders_again_unless_somebody_has_taken_the_entry_since() {
+    let world = World::start().await;
+    for (id, token) in [("1", "w1:1"), ("2", "w1:2"), ("3", "w1:3"), ("4", "w1:4")] {
+        world.taken(id, "{}", token).await;
+        world.set(&format!("DEL @{id}:lock")).await;
+    }
+    world.set("SADD @stalled 1 2 3 4").await;
+    // The second one waits again, the third one was taken by somebody whose lock ran out as well, the fourth one is gone.
+    world.set("LREM @active 1 2").await;
+    world.set("RPUSH @wait 2").await;
+    world.set("HINCRBY @3 ats 1").await;
+    world.set("DEL @4").await;
+    let held = held(&[("1", "w1:1"), ("2", "w1:2"), ("3", "w1:3"), ("4", "w1:4")]);
+    assert_eq!(world.worker.extend(&held).await.expect("an answer"), ["2", "3", "4"]);
+    let dump = world.dump().await;
+    let locks: Vec<_> = dump.iter().filter(|line| line.contains(":lock = ")).collect();
+    assert_eq!(locks, ["1:lock = w1:1 PX 30000"], "{dump:?}");
+    assert!(dump.contains(&"stalled = {2, 3, 4}".to_owned()), "{dump:?}");
 }
 
 #[tokio::test]
 async fn any_number_of_locks_is_prolonged() {
     let world = World::start().await;
-    let held: Vec<_> = (0..1200).map(|n| (format!("e{n}"), "t".to_owned())).collect();
+    let held: Vec<_> =
+        (0..1200).map(|n| Held { id: format!("e{n}"), token: "t".to_owned(), started: 1 }).collect();
     assert_eq!(world.worker.extend(&[]).await.expect("an answer"), Vec::<String>::new());
     assert_eq!(world.worker.extend(&held).await.expect("an answer").len(), 1200);
     let mut words = vec!["MSET".to_owned()];
-    words.extend(held.iter().flat_map(|(id, token)| [format!("@{id}:lock"), token.clone()]));
+    words.extend(held.iter().flat_map(|held| [format!("@{}:lock", held.id), held.token.clone()]));
     world.call::<redis::Value>(&words).await;
     assert_eq!(world.worker.extend(&held).await.expect("an answer").len(), 0);
     assert!(world.run::<i64>("PTTL @e1199:lock").await > 0);
