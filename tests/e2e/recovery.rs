@@ -22,6 +22,9 @@ use crate::stage::{Stage, Worker};
 /// Longer than anything here takes: who waits so long waits for what does not come.
 const LONG: Duration = Duration::from_secs(60);
 
+/// How long a server may be gone without anything being lost: many times all leases and deadlines.
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// What the history says of an attempt that was lost: the edge, and the class of failure.
 const LOST: &str = "lost: lost";
 

@@ -12,7 +12,7 @@ use crate::leftovers;
 use crate::stage::Stage;
 
 /// Longer than a lease and than the time after which a worker counts as dead.
-const TROUBLE: Duration = Duration::from_secs(11);
+pub(super) const LEASE_PASSED: Duration = Duration::from_secs(11);
 
 /// Lines of the workers' log that ask a person to look.
 fn warnings(stage: &Stage) -> Vec<String> {
@@ -23,8 +23,9 @@ fn warnings(stage: &Stage) -> Vec<String> {
         .collect()
 }
 
-/// Pages end, and more jobs wait, while the database is in trouble; then it is not, and all is as if nothing had been.
-pub(super) fn live_through(stage: &Stage, workers: usize, trouble: impl FnOnce(&dyn Fn())) {
+/// Pages end, and more jobs wait, while there is trouble for that long; then it is over, and all is as if nothing had
+/// been.
+pub(super) fn live_through(stage: &Stage, workers: usize, lasts: Duration, trouble: impl FnOnce(&dyn Fn())) {
     let pages = Gated::start();
     let held = ["/early/1", "/early/2", "/early/3", "/early/4"];
     let waiting = ["/more/1", "/more/2"];
@@ -40,7 +41,7 @@ pub(super) fn live_through(stage: &Stage, workers: usize, trouble: impl FnOnce(&
         let said = || warnings(stage).len() >= workers.len();
         wait_until("every worker says what it waits for", stage, said);
         // How long it lasts is what is tried here.
-        std::thread::sleep(TROUBLE.saturating_sub(began.elapsed()));
+        std::thread::sleep(lasts.saturating_sub(began.elapsed()));
     });
     stage.wait_for(&count("COMPLETED"), "6", LONG);
 
@@ -57,14 +58,14 @@ pub(super) fn live_through(stage: &Stage, workers: usize, trouble: impl FnOnce(&
 #[test]
 fn no_job_fails_while_another_process_holds_the_database() {
     let stage = Stage::new();
-    live_through(&stage, 1, |work| stage.while_locked(work));
+    live_through(&stage, 1, LEASE_PASSED, |work| stage.while_locked(work));
 }
 
 // To each of them the other looks dead when the database is back, and who writes first takes what the other holds.
 #[test]
 fn no_page_is_fetched_twice_when_two_workers_could_not_renew_their_leases() {
     let stage = Stage::new();
-    live_through(&stage, 2, |work| stage.while_locked(work));
+    live_through(&stage, 2, LEASE_PASSED, |work| stage.while_locked(work));
 }
 
 /// A small volume of a test's own.
@@ -102,7 +103,7 @@ impl Drop for Volume {
 fn no_job_fails_while_the_volume_of_the_database_is_full() {
     let volume = Volume::mount();
     let stage = Stage::new().with_database_in(&volume.0);
-    live_through(&stage, 1, |work| {
+    live_through(&stage, 1, LEASE_PASSED, |work| {
         // What the log of writes has room for already would still go in.
         stage.query("PRAGMA wal_checkpoint(TRUNCATE)");
         let filler = volume.fill();

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 
-use super::database::live_through;
+use super::MINUTE;
+use super::database::{LEASE_PASSED, live_through};
 use crate::stage::Stage;
 
 #[test]
 fn no_job_fails_while_the_server_of_the_database_stands_still() {
     let (stage, server) = Stage::on_server();
-    live_through(&stage, 1, |work| {
+    live_through(&stage, 1, LEASE_PASSED, |work| {
         server.pause();
         work();
         server.resume();
@@ -16,10 +17,10 @@ fn no_job_fails_while_the_server_of_the_database_stands_still() {
 }
 
 #[test]
-fn no_job_fails_while_the_server_of_the_database_is_gone() {
+fn no_job_fails_while_the_server_of_the_database_is_gone_for_a_minute() {
     let (stage, server) = Stage::on_server();
     let server = RefCell::new(server);
-    live_through(&stage, 2, |work| {
+    live_through(&stage, 2, MINUTE, |work| {
         server.borrow_mut().kill();
         work();
         server.borrow_mut().go_on();
