@@ -101,6 +101,8 @@ async fn what_no_container_can_work_on_ends_in_both_at_once() {
         let told = redis.field(entry, "failedReason").await.unwrap_or_default();
         assert!(told.starts_with(reason), "{entry}: {told}");
         assert_eq!(redis.field(entry, "atm").await.as_deref(), Some("1"), "{entry}");
+        assert_eq!(redis.field(entry, "progress").await.as_deref(), Some(r#"{"stage":"FAILED"}"#), "{entry}");
+        assert_eq!(stages(&redis, entry).await, ["FAILED:"], "{entry}");
     }
     for job in ["job-1", "job-2"] {
         assert_eq!(until(&stage, job, State::Failed).await.delivery.map(|it| it.atm), Some(1));
@@ -119,6 +121,7 @@ async fn an_entry_that_finds_its_job_done_is_completed_without_a_container() {
     redis.add_scan("e2", "job-1", 1).await;
     redis.until_state("e2", "completed").await;
     assert_eq!(redis.field("e2", "returnvalue").await, redis.field("e1", "returnvalue").await);
+    assert_eq!(stages(&redis, "e2").await, ["COMPLETED"]);
     stage.drain(running).await;
     assert_eq!(stage.fake.invocations().len(), 1);
 }

@@ -63,6 +63,8 @@ pub enum Disposition {
     TakeOver,
     /// The entry fails, and is not tried again.
     Fail {
+        /// How the job ended.
+        state: State,
         /// For the producer to read.
         reason: String,
     },
@@ -263,7 +265,7 @@ async fn unrun(unit: &Unit, arrival: &Arrival, row: Row, then: Course) -> Result
             // wish to have it again: it ended while no delivery served it, or the queue's count is behind the row's
             // because the queue came back from an older copy of itself.
             record(unit, &job, &arrival.delivery).await?;
-            Disposition::Fail { reason: reason(&job) }
+            Disposition::Fail { state: job.state, reason: reason(&job) }
         }
         Course::Admit | Course::Claim | Course::Replay => {
             return Err(StoreError::Unfit { what: "a delivery that is to be run was not" });
@@ -284,14 +286,14 @@ async fn unusable(unit: &Unit, arrival: &Arrival, row: Row, why: &str) -> Result
         State::Queued if row.reserved => Ok(reserved()),
         State::Queued => end(unit, arrival, &row.job, failure).await,
         State::Fetching | State::Analyzing | State::Failed | State::TimedOut => {
-            Ok(Disposition::Fail { reason: failure.reason() })
+            Ok(Disposition::Fail { state: State::Failed, reason: failure.reason() })
         }
     }
 }
 
 fn reserved() -> Disposition {
     let reason = "this job belongs to a command that runs it by itself; it is not taken from a queue";
-    Disposition::Fail { reason: reason.to_owned() }
+    Disposition::Fail { state: State::Failed, reason: reason.to_owned() }
 }
 
 /// Ends a job unrun, with the delivery that brought the end written into its row.
@@ -304,7 +306,7 @@ async fn end(unit: &Unit, arrival: &Arrival, job: &Job, failure: Failure) -> Res
     match write(unit, job, &edge(job.state, event)?, &rows, &OpId::fresh()).await? {
         Edge::Held(job) => {
             record(unit, &job, &arrival.delivery).await?;
-            Ok(Disposition::Fail { reason })
+            Ok(Disposition::Fail { state: job.state, reason })
         }
         Edge::Before { .. } | Edge::Cancelled | Edge::Conflict => Ok(Disposition::Changed),
     }

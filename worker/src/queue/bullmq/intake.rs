@@ -9,10 +9,11 @@ use super::consumer::Taken;
 use super::entry::Entry;
 use super::keeper::{Owed, Taking};
 use super::payload::Payload;
-use super::teller::back;
+use super::teller::{back, note};
 use super::{BullMqQueue, RedisError};
 use crate::domain::delivery::Delivery;
 use crate::domain::scan::Lease;
+use crate::domain::state::State;
 use crate::moment::Moment;
 use crate::queue::{Claimed, QueueError};
 use crate::store::{Arrival, DbError, Disposition, StoreError};
@@ -30,7 +31,8 @@ const WHILE: Duration = Duration::from_secs(1);
 enum Dealt {
     Job(Lease),
     Orphan(Delivery),
-    Told(Owed),
+    /// What Redis is to be told, and how the job stands when the entry ends or is tried again by that.
+    Told(Owed, Option<(State, String)>),
 }
 
 impl BullMqQueue {
@@ -74,7 +76,10 @@ impl BullMqQueue {
         match dealt {
             Ok(Dealt::Job(lease)) => Ok(Some(Claimed::Job(lease))),
             Ok(Dealt::Orphan(delivery)) => Ok(Some(Claimed::Orphan(job, delivery))),
-            Ok(Dealt::Told(owed)) => {
+            Ok(Dealt::Told(owed, stands)) => {
+                if let Some((state, why)) = stands {
+                    note(&self.consumer, &entry, state, None, &why).await;
+                }
                 self.keeper.tell(owed).await;
                 Ok(None)
             }
@@ -122,12 +127,12 @@ impl BullMqQueue {
                     let job = &arrival.job.id;
                     warn!(scan.id = %job, entry.id, %error, "the database does not take the job of an entry");
                     let reason = "the database does not take this job; the worker's log says why";
-                    return Ok(Dealt::Told(fail(entry, delivery.token, reason.to_owned())));
+                    return Ok(fail(entry, delivery.token, State::Failed, reason.to_owned()));
                 }
                 Err(error) => return Err((delivery, error)),
             }
         }
-        Ok(Dealt::Told(back(delivery.id, delivery.token, WHILE)))
+        Ok(Dealt::Told(back(delivery.id, delivery.token, WHILE), None))
     }
 }
 
@@ -147,20 +152,23 @@ fn told(entry: &Entry, arrival: Arrival, disposition: Disposition) -> Dealt {
     match disposition {
         Disposition::Run(lease) => Dealt::Job(lease),
         Disposition::TakeOver => Dealt::Orphan(delivery),
-        Disposition::Fail { reason } => Dealt::Told(fail(entry, token, reason)),
+        Disposition::Fail { state, reason } => fail(entry, token, state, reason),
         Disposition::Retry { reason, delay } => {
-            Dealt::Told(Owed::Retry { entry: entry.clone(), token, reason, delay })
+            let stands = (State::Queued, reason.clone());
+            Dealt::Told(Owed::Retry { entry: entry.clone(), token, reason, delay }, Some(stands))
         }
-        Disposition::Postpone(delay) => Dealt::Told(back(delivery.id, token, delay)),
+        Disposition::Postpone(delay) => Dealt::Told(back(delivery.id, token, delay), None),
         Disposition::Complete { summary } => {
-            Dealt::Told(Owed::Complete { entry: entry.clone(), token, returnvalue: summary.to_string() })
+            let complete = Owed::Complete { entry: entry.clone(), token, returnvalue: summary.to_string() };
+            Dealt::Told(complete, Some((State::Completed, String::new())))
         }
-        Disposition::Changed => Dealt::Told(back(delivery.id, token, WHILE)),
+        Disposition::Changed => Dealt::Told(back(delivery.id, token, WHILE), None),
     }
 }
 
-fn fail(entry: &Entry, token: String, reason: String) -> Owed {
-    Owed::Fail { entry: entry.clone(), token, reason }
+fn fail(entry: &Entry, token: String, state: State, reason: String) -> Dealt {
+    let stands = (state, reason.clone());
+    Dealt::Told(Owed::Fail { entry: entry.clone(), token, reason }, Some(stands))
 }
 
 /// Whether it is about this job alone: its row cannot be read, or the payload's values break a rule of the table. It

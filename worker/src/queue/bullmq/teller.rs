@@ -2,6 +2,7 @@
 //! ends whether or not Redis answers; what Redis never hears of is made good when the entry is delivered again.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ impl Desk {
         match news {
             News::CameTo(job) => {
                 if let Some((entry, _)) = self.kept(&job) {
-                    self.note(&entry, &job, job.state, "").await;
+                    note(&self.consumer, &entry, job.state, Some(job.attempt), "").await;
                 }
             }
             News::Settled(job, settlement) => self.settled(&job, settlement).await,
@@ -155,19 +156,6 @@ impl Desk {
         self.keeper.kept(&job.delivery.as_ref()?.token)
     }
 
-    /// Progress and one line of the entry's log. Who does not hear of it finds all of it in the database.
-    async fn note(&self, entry: &Entry, job: &Job, stage: State, why: &str) {
-        let progress = json!({ "stage": stage }).to_string();
-        let mut line = format!("{stage} (attempt {})", job.attempt);
-        if !why.is_empty() {
-            line.push_str(": ");
-            line.push_str(why);
-        }
-        if let Err(error) = self.consumer.came_to(entry, &progress, &line).await {
-            debug!(entry.id, %error, "the progress of an entry was not told");
-        }
-    }
-
     async fn settled(&self, job: &Job, settlement: Settlement) {
         let Some((entry, token)) = self.kept(job) else {
             // Its lock is somebody else's, or Redis forgot it; the next delivery finds the row.
@@ -175,7 +163,7 @@ impl Desk {
             return;
         };
         let (stage, why) = settlement.words();
-        self.note(&entry, job, stage, why).await;
+        note(&self.consumer, &entry, stage, Some(job.attempt), why).await;
         let owed = match settlement {
             Settlement::Completed => match self.summary(&job.id).await {
                 Some(returnvalue) => Owed::Complete { entry, token, returnvalue },
@@ -242,6 +230,21 @@ impl Desk {
 pub(super) fn told_given_back(entries: &[String]) {
     if !entries.is_empty() {
         info!(entries = entries.len(), "entries of a dead worker are delivered again");
+    }
+}
+
+/// Progress and one line of the entry's log. Who does not hear of it finds all of it in the database.
+pub(super) async fn note(consumer: &Consumer, entry: &Entry, stage: State, attempt: Option<u32>, why: &str) {
+    let progress = json!({ "stage": stage }).to_string();
+    let mut line = stage.to_string();
+    if let Some(attempt) = attempt {
+        let _ = write!(line, " (attempt {attempt})");
+    }
+    if !why.is_empty() {
+        let _ = write!(line, ": {why}");
+    }
+    if let Err(error) = consumer.came_to(entry, &progress, &line).await {
+        debug!(entry.id, %error, "the progress of an entry was not told");
     }
 }
 

@@ -57,7 +57,7 @@ async fn settle(store: &Store, lease: Lease, event: Event) {
 }
 
 fn failed(reason: &str) -> Disposition {
-    Disposition::Fail { reason: reason.to_owned() }
+    Disposition::Fail { state: State::Failed, reason: reason.to_owned() }
 }
 
 #[tokio::test]
@@ -311,7 +311,7 @@ async fn what_cannot_be_fetched_ends_at_once_in_both() {
     assert_eq!(job(&store, &held).await, before, "what is at work goes on");
     let ftp = store.one("ftp://example.com/").await;
     match deliver(&store, arrival(&ftp, &worker, 0)).await {
-        Disposition::Fail { reason } => assert!(reason.starts_with("invalid_target: "), "{reason}"),
+        Disposition::Fail { reason, .. } => assert!(reason.starts_with("invalid_target: "), "{reason}"),
         other => panic!("nobody can fetch it: {other:?}"),
     }
     assert_eq!(reasons(&store, &ftp).await, ["refused: invalid_target"]);
@@ -327,7 +327,7 @@ async fn a_row_of_a_command_is_not_taken_from_a_queue() {
     let refused = Arrival { refused: Some("x".to_owned()), ..arrival(&id, &worker, 0) };
     for entry in [arrival(&id, &worker, 0), deferred(arrival(&id, &worker, 0)), refused] {
         match deliver(&store, entry).await {
-            Disposition::Fail { reason } => assert!(reason.contains("by itself"), "{reason}"),
+            Disposition::Fail { reason, .. } => assert!(reason.contains("by itself"), "{reason}"),
             other => panic!("it is a command's: {other:?}"),
         }
     }
