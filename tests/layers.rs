@@ -68,7 +68,7 @@ const FOREIGN: &[(&str, Home)] = &[
     ("rustix", Home::NotPure),
     ("rand", Home::NotPure),
     ("uuid", Home::Only(&["domain", "db", "store", "queue", "gateway", "sandbox", "supervisor"])),
-    ("url", Home::Only(&["domain", "analysis", "gateway", "db"])),
+    ("url", Home::Only(&["domain", "analysis", "config", "gateway", "db"])),
     ("time", Home::Only(&["domain"])),
     ("libsql", Home::Only(&["db", "store"])),
     ("redis", Home::Only(&["queue"])),

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use safeurl_egress::{Network, NetworkError};
 use serde_json::Value;
+use url::Url;
 
 use super::{Rule, text, within};
 use crate::config::raw::Raw;
@@ -106,11 +107,11 @@ impl Rule for Redis {
             return Ok(None);
         }
         match scheme(url) {
-            Some(("redis" | "rediss" | "unix" | "redis+unix", rest)) if !rest.is_empty() => {
-                Ok(Some(MaskedUrl::new(url)))
-            }
-            _ => Err("is no address of Redis".to_owned()),
+            Some(("redis" | "rediss", _)) => redis_server(url)?,
+            Some(("unix" | "redis+unix", rest)) if !rest.is_empty() => {}
+            _ => return Err("is no address of Redis".to_owned()),
         }
+        Ok(Some(MaskedUrl::new(url)))
     }
 
     fn show(&self, value: &Option<MaskedUrl>) -> Value {
@@ -120,6 +121,22 @@ impl Rule for Redis {
     fn quote(&self, text: &str) -> Option<String> {
         Some(masked(text))
     }
+}
+
+/// What a client would only say when it connects.
+fn redis_server(url: &str) -> Result<(), String> {
+    let url = Url::parse(url).map_err(|error| format!("is no address of Redis: {error}"))?;
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("names no host".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("has a part after #, where an address of Redis has none".to_owned());
+    }
+    let number = url.path().trim_matches('/');
+    if !number.is_empty() && number.parse::<u32>().is_err() {
+        return Err(format!("has '{number}' behind the host, where the number of a database may stand"));
+    }
+    Ok(())
 }
 
 /// A port, never 0.
