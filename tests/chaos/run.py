@@ -24,7 +24,7 @@ import remains
 import teardown
 from broker import Redis
 from database import File, Served
-from engine import Engine
+from engine import Engine, EngineError
 from faults import Faults
 from feeder import OPEN, Feeder, Producer
 from record import Record, now_ms
@@ -131,9 +131,27 @@ class Run:
     def drain(self):
         """Until every job is final and nothing but idle workers is left; the auditor tells what is, if not."""
         self.workers.wait_until_all_are_ready(within=60)
-        self.wait(DRAIN_WITHIN, self.open_jobs)
+        if self.wait(DRAIN_WITHIN, self.open_jobs):
+            self.look_closer()
         # What did not go before is not waited for again.
         self.stays += self.wait(QUIET_WITHIN, lambda: [thing for thing in self.unrest() if thing not in self.stays])
+
+    def look_closer(self):
+        """What only now can be asked: who waits for whom. It is kept at once, for the run may be ended from outside."""
+        jobs = f"SELECT id, state, lease_owner, lease_until, container_id, delivery_token FROM scan_jobs WHERE {OPEN}"
+        asked = {
+            "jobs": lambda: self.feeder.rows(jobs),
+            "containers": lambda: [[one["Id"], one["State"], one["Status"]] for one in self.engine.containers()],
+            "queue": lambda: self.redis and self.redis.picture(),
+        }
+        found = {"at_ms": now_ms()}
+        for name, ask in asked.items():
+            try:
+                found[name] = ask()
+            except (sqlite3.OperationalError, OSError, EngineError) as error:
+                found[name] = f"no answer: {error}"
+        self.record.write("stuck", found)
+        self.keep_logs()
 
     def open_jobs(self):
         rows = self.feeder.rows(f"SELECT id, state FROM scan_jobs WHERE {OPEN}")
