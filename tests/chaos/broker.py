@@ -1,10 +1,9 @@
 """The Redis of a run, and what is in its queue."""
 
 import os
-import signal
 import socket
-import subprocess
-import time
+
+from server import Server
 
 QUEUE = "scan-jobs"
 BASE = f"bull:{QUEUE}:"
@@ -19,57 +18,29 @@ KEEPS = {
 }
 
 
-class Redis:
+class Redis(Server):
     """One server on a unix socket in the run's folder."""
 
-    UP_WITHIN = 30
-
     def __init__(self, folder, keeps):
-        self.folder = folder
+        super().__init__(folder, "redis")
         self.keeps = keeps
         self.socket = f"{folder}/redis.sock"
-        self.process = None
         # How often a restart has emptied it.
         self.wiped = 0
         os.mkdir(f"{folder}/redis")
 
     def start(self):
-        """Starts it and waits until it has read what it keeps."""
-        with open(f"{self.folder}/redis.log", "ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *("redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", f"{self.folder}/redis"),
-                    *("--save", "", "--maxmemory-policy", "noeviction", *KEEPS[self.keeps]),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        until = time.monotonic() + self.UP_WITHIN
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("redis-server does not come up; see redis.log")
-            time.sleep(0.02)
+        place = ("--port", "0", "--unixsocket", self.socket, "--dir", f"{self.folder}/redis")
+        manner = ("--save", "", "--maxmemory-policy", "noeviction", *KEEPS[self.keeps])
+        self.launch(["redis-server", *place, *manner])
 
     def kill(self):
-        self.process.kill()
-        self.process.wait()
+        super().kill()
         self.wiped += self.keeps == "nothing"
-
-    def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
 
     def cut(self):
         """Closes every connection but the one that asks for it."""
         self.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
 
     def answers(self):
         try:

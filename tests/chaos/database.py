@@ -3,11 +3,10 @@
 import http.client
 import json
 import os
-import signal
 import socket
 import sqlite3
-import subprocess
-import time
+
+from server import Server
 
 
 class File:
@@ -34,62 +33,27 @@ class File:
         """A file does not run."""
 
 
-class Served:
+class Served(Server):
     """The same behind sqld, which may be killed."""
 
-    UP_WITHIN = 60
-
     def __init__(self, folder, volume, program):
-        self.folder = folder
+        super().__init__(folder, "sqld")
         self.data = f"{volume}/sqld"
         self.program = program
-        self.process = None
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        """Starts it and waits until it answers."""
-        with open(f"{self.folder}/sqld.log", "ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(self.program, "--no-welcome", "--db-path", self.data),
-                    *("--http-listen-addr", f"127.0.0.1:{self.port}"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        until = time.monotonic() + self.UP_WITHIN
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("sqld does not come up; see sqld.log")
-            time.sleep(0.05)
+        place = ("--db-path", self.data, "--http-listen-addr", f"127.0.0.1:{self.port}")
+        self.launch([self.program, "--no-welcome", *place])
 
     def answers(self):
         try:
             return self.rows("SELECT 1") == [(1,)]
         except sqlite3.OperationalError:
             return False
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
 
     def rows(self, sql):
         return self.ask((sql,))[0]
