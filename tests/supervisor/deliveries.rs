@@ -9,12 +9,22 @@ use serde_json::{Value, json};
 
 use super::fake::{Gate, Op, Work};
 use super::redis::Redis;
-use super::stage::Stage;
+use super::stage::{Running, Stage};
 
 async fn stage() -> (Stage, Redis) {
     let redis = Redis::start().await;
     let stage = Stage::behind(redis.bullmq()).await;
     (stage, redis)
+}
+
+/// A worker that has handed `job-1` of entry `e1` over, to a container that ends once the gate opens.
+async fn at_work(stage: &Stage, redis: &Redis) -> (Running, Gate) {
+    let gate = Gate::shut();
+    stage.fake.next_work(Work::At(gate.clone()));
+    redis.add_scan("e1", "job-1", 1).await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    (running, gate)
 }
 
 fn id(job: &str) -> ScanId {
@@ -129,11 +139,7 @@ async fn an_entry_that_finds_its_job_done_is_completed_without_a_container() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_of_a_job_at_work_comes_back_later_and_no_attempt_is_counted() {
     let (stage, redis) = stage().await;
-    let gate = Gate::shut();
-    stage.fake.next_work(Work::At(gate.clone()));
-    redis.add_scan("e1", "job-1", 1).await;
-    let running = stage.supervise().await;
-    stage.fake.until_asked(Op::HandOver, 1).await;
+    let (running, gate) = at_work(&stage, &redis).await;
     redis.add_scan("e2", "job-1", 1).await;
     redis.until_state("e2", "delayed").await;
     assert_eq!(redis.field("e2", "atm").await, None);
@@ -148,12 +154,8 @@ async fn an_entry_of_a_job_at_work_comes_back_later_and_no_attempt_is_counted() 
 async fn a_worker_that_drains_finishes_what_it_has_and_leaves_what_waits() {
     let (mut stage, redis) = stage().await;
     stage.config.slots = 1;
-    let gate = Gate::shut();
-    stage.fake.next_work(Work::At(gate.clone()));
-    redis.add_scan("e1", "job-1", 1).await;
+    let (running, gate) = at_work(&stage, &redis).await;
     redis.add_scan("e2", "job-2", 1).await;
-    let running = stage.supervise().await;
-    stage.fake.until_asked(Op::HandOver, 1).await;
     running.trigger.step(Signal::Terminate);
     gate.open();
     assert!(!stage.ended(running).await.aborted);
@@ -164,11 +166,8 @@ async fn a_worker_that_drains_finishes_what_it_has_and_leaves_what_waits() {
 async fn a_worker_that_is_aborted_gives_its_entry_back_to_the_front_uncounted() {
     let (mut stage, redis) = stage().await;
     stage.config.slots = 1;
-    stage.fake.next_work(Work::At(Gate::shut()));
-    redis.add_scan("e1", "job-1", 1).await;
+    let (running, _gate) = at_work(&stage, &redis).await;
     redis.add_scan("e2", "job-2", 1).await;
-    let running = stage.supervise().await;
-    stage.fake.until_asked(Op::HandOver, 1).await;
     running.trigger.step(Signal::Terminate);
     running.trigger.step(Signal::Terminate);
     assert!(stage.ended(running).await.aborted);
@@ -183,11 +182,7 @@ async fn a_worker_that_is_aborted_gives_its_entry_back_to_the_front_uncounted() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_job_of_a_dead_worker_is_gone_on_with_and_its_other_entries_are_delivered_again() {
     let (stage, redis) = stage().await;
-    let gate = Gate::shut();
-    stage.fake.next_work(Work::At(gate.clone()));
-    redis.add_scan("e1", "job-1", 1).await;
-    let running = stage.supervise().await;
-    stage.fake.until_asked(Op::HandOver, 1).await;
+    let (running, gate) = at_work(&stage, &redis).await;
     let dead = running.worker.clone();
     // Taken, and not claimed yet.
     redis.add_scan("e2", "job-2", 1).await;
@@ -215,11 +210,7 @@ async fn the_job_of_a_dead_worker_is_gone_on_with_and_its_other_entries_are_deli
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_that_finds_a_job_without_a_holder_takes_it_over() {
     let (stage, redis) = stage().await;
-    let gate = Gate::shut();
-    stage.fake.next_work(Work::At(gate.clone()));
-    redis.add_scan("e1", "job-1", 1).await;
-    let running = stage.supervise().await;
-    stage.fake.until_asked(Op::HandOver, 1).await;
+    let (running, gate) = at_work(&stage, &redis).await;
     running.crash().await;
     // Its heartbeat lives, its lease does not; and Redis has given the entry back.
     stage
