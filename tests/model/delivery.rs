@@ -4,9 +4,9 @@
 //! done to an entry hangs on them. Here an attempt is only what it reads from and writes to rows and entries, which
 //! leaves room for a Redis that forgets, locks that run out, answers that are lost, and other people's programs.
 //!
-//! The decision about a delivery is asked of the shipped `course`, that about a failed attempt of `Retries`, the steps of
-//! an attempt of `plan` and `learn`. What the Lua scripts do to an entry is the model's own small statement, named
-//! after them.
+//! The decision about a delivery is asked of the shipped `course`, that about a failed attempt of
+//! `after_delivered_failure`, the steps of an attempt of `plan` and `learn`. What the Lua scripts do to an entry is the
+//! model's own small statement, named after them.
 
 mod attempt;
 mod guards;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use safeurl::domain::delivery::{Backoff, Course, Delivered, Found, Retries, course};
+use safeurl::domain::delivery::{Backoff, Course, Delivered, Delivery, Found, Retries, course};
 use safeurl::domain::failure::{Failure, FailureClass, FailureStage};
-use safeurl::domain::scan::{Job, MAX_LOSSES};
+use safeurl::domain::scan::Job;
 use safeurl::domain::state::{Event, State, Transition, step};
-use safeurl::supervisor::{End, Known, after_failure};
+use safeurl::supervisor::{End, Known, after_delivered_failure, after_failure};
 
 use super::guards::Guard;
 use super::model::Deliveries;
@@ -159,19 +159,13 @@ impl Deliveries {
 
     /// The entry decides whether a failure is tried again; where it could not be read, the row does.
     fn after_failure(&self, row: &Row, attempt: &Attempt, class: FailureClass) -> Event {
-        let failure = failure(class);
-        let is_loss = class == FailureClass::Lost && u32::from(row.losses) + 1 < MAX_LOSSES;
-        match attempt.held.and_then(|held| held.atm) {
-            Some(_) if is_loss => Event::Lose(failure),
-            Some(atm) => {
-                let retries = Retries { attempts: self.config.attempts.into(), backoff: Backoff::None };
-                match retries.after(u32::from(atm) + 1, 0.5) {
-                    Some(delay) => Event::Retry { failure, delay },
-                    None => Event::Fail(failure),
-                }
-            }
-            None => after_failure(&self.job(row), failure, 0.5),
-        }
+        let (job, failure) = (self.job(row), failure(class));
+        let Some(atm) = attempt.held.and_then(|held| held.atm) else {
+            return after_failure(&job, failure, 0.5);
+        };
+        let delivery = Delivery { id: String::new(), token: String::new(), atm: u32::from(atm) + 1 };
+        let retries = Retries { attempts: self.config.attempts.into(), backoff: Backoff::None };
+        after_delivered_failure(&job, &delivery, failure, retries, 0.5)
     }
 
     fn job(&self, row: &Row) -> Job {
