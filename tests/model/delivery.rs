@@ -15,13 +15,13 @@ mod properties;
 mod redis;
 mod rows;
 mod steps;
-pub(crate) mod table;
 mod world;
+pub(crate) mod worlds;
 
 #[test]
 fn deliveries_keep_their_promises_in_the_smallest_worlds() {
-    for config in table::SMALL {
-        let checked = table::check(config, 1);
+    for config in worlds::SMALL {
+        let checked = worlds::check(config, 1);
         assert!(checked.is_whole(), "{}: {checked}", config.name);
     }
 }
@@ -29,7 +29,7 @@ fn deliveries_keep_their_promises_in_the_smallest_worlds() {
 #[test]
 fn without_each_guard_that_one_fault_passes_a_promise_is_broken() {
     for (guard, name, property, faults) in guards::ALL.iter().filter(|(.., faults)| *faults < 2) {
-        let found = table::counterexample(*guard, property, *faults);
+        let found = worlds::counterexample(*guard, property, *faults);
         assert!(found.is_some(), "without {name} nothing breaks: {property}");
     }
 }
@@ -39,14 +39,14 @@ fn without_each_guard_that_one_fault_passes_a_promise_is_broken() {
 fn deliveries_keep_their_promises_in_every_world_and_break_them_without_each_guard() {
     let mut whole = true;
     println!("\n{:<52} {:>10} {:>6} {:>8}", "world", "states", "depth", "time");
-    for config in table::LARGE {
-        let checked = table::check(config, 2);
+    for config in worlds::LARGE {
+        let checked = worlds::check(config, 2);
         println!("{:<52} {checked}", config.name);
         whole &= checked.is_whole();
     }
     println!("\n{:<48} {:<72} {:>6} {:>6}", "without", "broken", "faults", "steps");
     for (guard, name, property, faults) in guards::ALL {
-        let found = table::counterexample(*guard, property, *faults);
+        let found = worlds::counterexample(*guard, property, *faults);
         let steps = found.as_ref().map_or_else(|| "none".to_owned(), |steps| steps.len().to_string());
         println!("{name:<48} {property:<72} {faults:>6} {steps:>6}");
         whole &= found.is_some();

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use safeurl::supervisor::{Effect, End, Known, Remedy};
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::guards::{Guard, Lists};
-use crate::model::{Config, Step, Supervisors};
-use crate::properties::RULES;
-use crate::world::World;
+use super::guards::{Guard, Lists};
+use super::model::{Config, Step, Supervisors};
+use super::properties::RULES;
+use super::world::World;
 
 /// Two losses from the last one, so that faults reach the cap.
 const LOSSES: u8 = 8;

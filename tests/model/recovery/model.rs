@@ -10,10 +10,10 @@ use safeurl::domain::timestamp::Timestamp;
 use safeurl::supervisor::{Effect, Known, learn};
 use stateright::{Model, Property};
 
-use crate::guards::{Guard, Lists};
-use crate::measure::measure;
-use crate::properties::{Broken, properties};
-use crate::world::{Container, Id, Order, Process, Row, Stage, Worker, World};
+use super::guards::{Guard, Lists};
+use super::measure::measure;
+use super::properties::{Broken, properties};
+use super::world::{Container, Id, Order, Process, Row, Stage, Worker, World};
 
 /// How large a world is checked.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub(crate) enum How {
     /// Fault: the answer is an error, and it is done after all, later.
     Later,
     /// Fault: the container printed its report, and the engine does not answer whether it is dead.
-    Undead(crate::world::Printed),
+    Undead(super::world::Printed),
 }
 
 /// One step.
@@ -84,7 +84,7 @@ pub(crate) enum Step {
     /// A worker that stops has nothing left to do.
     Retire(Id),
     /// A container ends.
-    Exit(Id, crate::world::Printed),
+    Exit(Id, super::world::Printed),
     /// A create arrives for which nobody waits any more.
     Appear(Id),
     /// A reaper decides to remove a container, and does.
@@ -302,7 +302,7 @@ impl Supervisors {
                 return self.act(world, worker as usize, attempt as usize, how);
             }
             Step::Start(worker) | Step::Redeliver(worker) => {
-                let attempt = crate::world::Attempt::new(Known::SlotFree);
+                let attempt = super::world::Attempt::new(Known::SlotFree);
                 world.workers[worker as usize].attempts.push(attempt);
             }
             Step::Find(worker, job) => return self.find(world, worker, job),

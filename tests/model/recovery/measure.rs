@@ -19,9 +19,9 @@
 use safeurl::domain::state::State;
 use safeurl::supervisor::{End, Known};
 
-use crate::model::Supervisors;
-use crate::recovery::{able, is_stray};
-use crate::world::{Attempt, Heartbeat, Id, Order, Process, Row, Stage, World};
+use super::model::Supervisors;
+use super::steps::{able, is_stray};
+use super::world::{Attempt, Heartbeat, Id, Order, Process, Row, Stage, World};
 
 pub(crate) type Measure = [usize; 10];
 

@@ -6,10 +6,10 @@ use safeurl::domain::state::{Event, State, Transition, step};
 use safeurl::supervisor::{End, Known, after_failure};
 use std::time::Duration;
 
-use crate::guards::Guard;
-use crate::model::Supervisors;
-use crate::properties::Broken;
-use crate::world::{Attempt, Id, Row, Stage, World};
+use super::guards::Guard;
+use super::model::Supervisors;
+use super::properties::Broken;
+use super::world::{Attempt, Id, Row, Stage, World};
 
 /// What became of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use safeurl::domain::scan::MAX_LOSSES;
 use safeurl::domain::state::State;
 use stateright::Property;
 
-use crate::model::Supervisors;
-use crate::world::{Stage, World};
+use super::model::Supervisors;
+use super::world::{Stage, World};
 
 /// What no step may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use safeurl::domain::failure::FailureClass;
 use safeurl::domain::state::State;
 use safeurl::supervisor::Known;
 
-use crate::properties::Broken;
+use super::properties::Broken;
 
 /// The index of a worker, a container or a job.
 pub(crate) type Id = u8;

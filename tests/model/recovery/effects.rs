@@ -4,11 +4,11 @@ use safeurl::domain::failure::FailureClass;
 use safeurl::domain::state::{Event, State};
 use safeurl::supervisor::{Effect, End, Known, Seen};
 
-use crate::database::Edge;
-use crate::guards::Guard;
-use crate::model::{How, Progress, Supervisors, leave};
-use crate::properties::Broken;
-use crate::world::{Container, Door, Id, Order, Part, Printed, Process, Stage, World};
+use super::database::Edge;
+use super::guards::Guard;
+use super::model::{How, Progress, Supervisors, leave};
+use super::properties::Broken;
+use super::world::{Container, Door, Id, Order, Part, Printed, Process, Stage, World};
 use Progress::{Answered, Going, Waits};
 
 impl Supervisors {
