@@ -1,8 +1,16 @@
 //! Every order of events in two small models: `recovery` has attempts and containers, `delivery` the database and Redis
-//! side by side. That a model can fail is shown by taking one guard at a time out of it.
+//! side by side.
+//!
+//! `subject` is what both are made of, `explore` goes through their worlds, `table` prints what that comes to. That a
+//! model can fail is shown by taking one guard at a time out of it.
 
 mod delivery;
+mod edges;
+mod explore;
+mod names;
 mod recovery;
+mod subject;
+mod table;
 
 use safeurl::domain::failure::{Failure, FailureClass, FailureStage};
 use safeurl::domain::state::{Event, State};

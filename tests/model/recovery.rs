@@ -13,20 +13,23 @@ mod steps;
 mod world;
 mod worlds;
 
+use crate::explore::counterexample;
+use crate::subject::{Config, Fall, Subject as _};
+use crate::table;
+
 use guards::{Guard, Lists};
+use model::Recovery;
 
 #[test]
 fn the_promises_hold_in_the_smallest_worlds() {
-    for config in worlds::SMALL {
-        let checked = worlds::check(config, 1);
-        assert!(checked.is_whole(), "{}: {checked}", config.name);
-    }
+    table::assert_whole::<Recovery>(worlds::SMALL);
 }
 
 #[test]
 fn without_each_guard_a_promise_is_broken() {
-    for (guard, name, property) in Guard::ALL {
-        let found = worlds::counterexample(guard, property, None);
+    for (guard, name, property, faults) in Recovery::GUARDS {
+        let world = Config { faults: *faults, ..worlds::SMALLEST };
+        let found = counterexample::<Recovery>(world, *guard, property, None);
         assert!(found.is_some(), "without {name} nothing breaks: {property}");
     }
 }
@@ -34,20 +37,8 @@ fn without_each_guard_a_promise_is_broken() {
 #[test]
 #[ignore = "takes minutes: make model"]
 fn the_promises_hold_in_every_world_and_fall_with_every_guard() {
-    let mut whole = true;
-    println!("\n{:<48} {:>10} {:>6} {:>8}", "world", "states", "depth", "time");
-    for config in worlds::LARGE {
-        let checked = worlds::check(config, 2);
-        println!("{:<48} {checked}", config.name);
-        whole &= checked.is_whole();
-    }
-    println!("\n{:<36} {:<66} {:>6}", "without", "broken", "steps");
-    for (guard, name, property) in Guard::ALL {
-        let found = worlds::shortest_counterexample(guard, property);
-        let steps = found.map_or_else(|| "none".to_owned(), |steps| steps.to_string());
-        println!("{name:<36} {property:<66} {steps:>6}");
-        whole &= found.is_some();
-    }
+    let mut whole = table::print_worlds::<Recovery>(worlds::LARGE);
+    whole &= table::print_guards::<Recovery>(shortest);
     println!("\n{:<36} {:<20} needed", "list", "effect");
     for (known, effect, lists) in Lists::each_shorter() {
         let needed = worlds::is_needed(known, lists);
@@ -55,4 +46,8 @@ fn the_promises_hold_in_every_world_and_fall_with_every_guard() {
         whole &= needed || worlds::is_beyond_the_model(known, effect);
     }
     assert!(whole, "a property does not hold, or does not fall with its guard");
+}
+
+fn shortest(fall: &Fall<Guard>) -> Option<usize> {
+    table::shortest::<Recovery>(&Config { faults: fall.3, ..worlds::SMALLEST }, fall)
 }

@@ -9,9 +9,11 @@ use safeurl::supervisor::{Effect, End, Known, Remedy, Seen, learn, plan};
 
 use super::guards::Guard;
 use super::model::Deliveries;
-use super::rows::{Answer, Edge};
+use super::rows::Answer;
 use super::steps::How;
-use super::world::{Attempt, Held, Id, Op, Owed, Phase, World, job_of};
+use super::world::{Attempt, Held, Op, Owed, Phase, World, job_of};
+use crate::edges::Edge;
+use crate::names::Id;
 
 impl Deliveries {
     /// Carries the next step of an attempt out. `false` when nothing can happen in this way.

@@ -6,6 +6,7 @@
 //! once more, and its row says what became of it.
 
 use super::properties::{COUNTED, ENDS};
+use crate::subject::Fall;
 
 /// One thing that can be taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,8 +41,7 @@ const MISSED: &str = "a retry is heard of before the job is tried again";
 const LEASED: &str = "no living lease is taken over";
 const DOUBLED: &str = "nothing is offered that Redis has";
 
-/// Every guard, what it is called, the property that falls with it, and how many faults that takes.
-pub(crate) const ALL: &[(Guard, &str, &str, u8)] = &[
+pub(crate) const ALL: &[Fall<Guard>] = &[
     (Guard::DatabaseFirst, "database first, Redis second", FIRST, 0),
     (Guard::TokenCheck, "token check of the scripts", COUNTED, 1),
     (Guard::Missed, "a missed settlement is repeated", MISSED, 1),

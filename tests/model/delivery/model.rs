@@ -1,113 +1,31 @@
 //! The model: what each step leads to.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use safeurl::domain::scan::{Job, Method, Options, ScanId};
 use safeurl::domain::state::State;
-use safeurl::domain::timestamp::Timestamp;
 use safeurl::supervisor::{Effect, End, Known, Place as Where, Remedy, Wanted, plan, remedy};
-use stateright::{Model, Property};
 
 use super::attempt::settle_down;
-use super::guards::Guard;
-use super::properties::{Broken, properties};
+use super::guards::{ALL, Guard};
+use super::properties::{Broken, RULES};
 use super::redis::strays;
 use super::steps::{Step, left};
-use super::world::{Attempt, Entry, Held, Id, NAMES, Phase, Place, Process, Row, Worker, World};
+use super::world::{Attempt, Entry, Held, NAMES, Phase, Place, Process, Row, Worker, World};
+use crate::names::Id;
+use crate::subject::{Fall, Rule, Small, Subject};
 
-/// How large a world is checked.
-#[derive(Debug, Clone)]
-pub(crate) struct Config {
-    pub(crate) name: &'static str,
-    /// The engine of each worker.
-    pub(crate) seats: &'static [Id],
-    pub(crate) jobs: usize,
-    /// Entries that a producer adds for each job, all naming it.
-    pub(crate) entries: u8,
-    /// The rows are there before the entries are taken.
-    pub(crate) rows: bool,
-    pub(crate) slots: usize,
-    /// `attempts` of each entry.
-    pub(crate) attempts: u8,
-    /// Losses of each job before the first step.
-    pub(crate) losses: u8,
-    pub(crate) faults: u8,
-    /// With the faults of other people's programs, and those that strike a single attempt.
-    pub(crate) rare: bool,
+/// The database and Redis.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    /// Worlds from which the end is reached when no further fault strikes.
+    pub(crate) ending: Mutex<HashSet<u64>>,
 }
 
 /// The model.
-#[derive(Clone)]
-pub(crate) struct Deliveries {
-    pub(crate) config: Config,
-    pub(crate) without: Option<Guard>,
-    pub(crate) template: Job,
-    /// Worlds from which the end is reached when no further fault strikes.
-    pub(crate) ending: Arc<Mutex<HashSet<u64>>>,
-}
+pub(crate) type Deliveries = Small<Delivery>;
 
 impl Deliveries {
-    pub(crate) fn new(config: Config, without: Option<Guard>) -> Self {
-        let template = Job {
-            id: ScanId::parse("job").expect("a short name"),
-            user: String::new(),
-            url: String::new(),
-            kind: String::new(),
-            state: State::Queued,
-            version: 1,
-            options: Options::default(),
-            priority: 0,
-            attempt: 0,
-            attempt_base: 0,
-            losses: 0,
-            max_attempts: u32::from(config.attempts),
-            lease_owner: None,
-            container_id: None,
-            cancel_requested: false,
-            method: Method::Queue,
-            delivery: None,
-            failure: None,
-            created: Timestamp::default(),
-            updated: Timestamp::default(),
-            run_at: None,
-            started: None,
-            finished: None,
-        };
-        Self { config, without, template, ending: Arc::default() }
-    }
-
-    pub(crate) fn lacks(&self, guard: Guard) -> bool {
-        self.without == Some(guard)
-    }
-
-    fn begin(&self) -> World {
-        let row = Row {
-            made: self.config.rows,
-            state: State::Queued,
-            owner: None,
-            leased: false,
-            engine: None,
-            counted: 0,
-            losses: self.config.losses,
-            cancel: false,
-            served: None,
-            results: 0,
-            ends: 0,
-            replays: 0,
-        };
-        let names = |job: usize| (0..self.config.entries).map(move |n| job as Id * NAMES + 2 * n);
-        World {
-            rows: vec![row; self.config.jobs],
-            entries: (0..self.config.jobs).flat_map(names).map(Entry::new).collect(),
-            workers: self.config.seats.iter().map(|engine| Worker::new(*engine)).collect(),
-            saved: None,
-            faults: self.config.faults,
-            lossy: false,
-            broken: None,
-        }
-    }
-
     pub(crate) fn remedy(&self, world: &World, w: usize, job: usize) -> Remedy {
         let place = match world.rows[job].engine {
             None => Where::Nowhere,
@@ -120,19 +38,10 @@ impl Deliveries {
         remedy(place, Wanted::Still)
     }
 
-    /// The world after a step; `None` where it is none.
-    pub(crate) fn step(&self, world: &World, step: Step) -> Option<World> {
-        let mut next = world.clone();
-        if step.is_fault() {
-            next.faults = next.faults.checked_sub(1)?;
-        }
-        self.carries(&mut next, step).then(|| next.canonical())
-    }
-
     fn carries(&self, world: &mut World, step: Step) -> bool {
         match step {
             Step::Take(w, entry) => {
-                let Some(held) = self.take(world, w, entry) else { return false };
+                let Some(held) = self.take_entry(world, w, entry) else { return false };
                 let claim = plan(Known::SlotFree).iter().position(|effect| *effect == Effect::Claim);
                 world.workers[w as usize].attempts.push(Attempt {
                     at: claim.unwrap_or_default() as u8,
@@ -141,7 +50,7 @@ impl Deliveries {
                     ..Attempt::new(Known::SlotFree)
                 });
             }
-            Step::TakeUnheard(w, entry) => return self.take(world, w, entry).is_some(),
+            Step::TakeUnheard(w, entry) => return self.take_entry(world, w, entry).is_some(),
             Step::Act(w, a, how) => return self.act(world, w as usize, a as usize, how),
             Step::Repay(w, owed) => {
                 let owed = world.workers[w as usize].owed.remove(owed as usize);
@@ -255,26 +164,43 @@ fn lose(world: &mut World, entries: Vec<Entry>) {
     (world.entries, world.saved) = (entries, None);
 }
 
-impl Model for Deliveries {
-    type State = World;
-    type Action = Step;
+impl Subject for Delivery {
+    type World = World;
+    type Step = Step;
+    type Guard = Guard;
 
-    fn init_states(&self) -> Vec<World> {
-        vec![self.begin().canonical()]
+    const RULES: &'static [Rule<Self>] = RULES;
+    const GUARDS: &'static [Fall<Guard>] = ALL;
+    const ENOUGH: usize = 1_000_000;
+
+    fn new(_: Option<Guard>) -> Self {
+        Self::default()
     }
 
-    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
-        // Nothing follows from what must not be.
-        if world.broken.is_none() {
-            self.steps(world, steps);
+    fn begin(model: &Deliveries) -> World {
+        let config = &model.config;
+        let names = |job: usize| (0..config.entries).map(move |n| job as Id * NAMES + 2 * n);
+        World {
+            rows: vec![Row::unmade(config.losses); config.jobs],
+            entries: (0..config.jobs).flat_map(names).map(Entry::new).collect(),
+            workers: config.seats.iter().map(|engine| Worker::new(*engine)).collect(),
+            saved: None,
+            faults: config.faults,
+            lossy: false,
+            broken: None,
         }
     }
 
-    fn next_state(&self, world: &World, step: Step) -> Option<World> {
-        self.step(world, step)
+    fn possible(model: &Deliveries, world: &World, steps: &mut Vec<Step>) {
+        model.possible(world, steps);
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
+    fn change(model: &Deliveries, world: &mut World, step: Step) -> bool {
+        model.carries(world, step)
+    }
+
+    fn is_completed(world: &World) -> bool {
+        world.rows.iter().all(|row| row.state == State::Completed)
+            && world.entries.iter().all(|entry| entry.place == Place::Completed)
     }
 }

@@ -6,11 +6,11 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use safeurl::domain::state::State;
-use stateright::Property;
 
-use super::model::Deliveries;
+use super::model::{Deliveries, Delivery};
 use super::steps::{How, Step};
 use super::world::{Entry, Place, World};
+use crate::subject::Rule;
 
 /// What no step may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,13 +26,10 @@ pub(crate) enum Broken {
     Doubled,
 }
 
-/// Name of a property, and whether a state has it.
-type Rule = (&'static str, fn(&Deliveries, &World) -> bool);
-
 pub(crate) const ENDS: &str = "every job ends, Redis hears of it, and no lock has to run out for that";
 pub(crate) const COUNTED: &str = "Redis counts an attempt only if the database does";
 
-pub(crate) const RULES: &[Rule] = &[
+pub(crate) const RULES: &[Rule<Delivery>] = &[
     ("at most one result per job, exactly when COMPLETED", |_, world| {
         world.rows.iter().all(|row| row.results == u8::from(row.state == State::Completed))
     }),
@@ -57,16 +54,6 @@ pub(crate) const RULES: &[Rule] = &[
     (ENDS, |model, world| world.broken.is_some() || model.comes_to_an_end(world)),
 ];
 
-pub(crate) fn properties() -> Vec<Property<Deliveries>> {
-    let mut all: Vec<_> = RULES.iter().map(|(name, rule)| Property::always(name, *rule)).collect();
-    // A model in which nothing happens would have every property above.
-    all.push(Property::sometimes("a job completes", |_, world: &World| {
-        world.rows.iter().all(|row| row.state == State::Completed)
-            && world.entries.iter().all(|entry| entry.place == Place::Completed)
-    }));
-    all
-}
-
 /// More steps than any way to the end has.
 const LONGEST: usize = 400;
 
@@ -77,7 +64,7 @@ impl Deliveries {
         let mut passed = Vec::new();
         let ends = loop {
             let print = BuildHasherDefault::<DefaultHasher>::default().hash_one(&world);
-            let ending = self.ending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let ending = self.own.ending.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if ending.contains(&print) {
                 break true;
             }
@@ -91,7 +78,7 @@ impl Deliveries {
             }
         };
         if ends {
-            self.ending.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(passed);
+            self.own.ending.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(passed);
         }
         ends
     }
@@ -105,7 +92,7 @@ impl Deliveries {
         steps.extend(locked.map(|entry| Step::ExpireOfficial(entry.id)));
         steps.retain(|step| patience(*step).is_some());
         steps.sort_by_key(|step| patience(*step));
-        steps.into_iter().find_map(|step| self.step(world, step))
+        steps.into_iter().find_map(|step| self.take(world, step))
     }
 }
 

@@ -7,11 +7,12 @@ use safeurl::domain::state::State;
 use super::guards::Guard;
 use super::model::Deliveries;
 use super::properties::Broken;
-use super::world::{Entry, Held, Id, NAMES, OFFICIAL, OWN_NAME, Op, Place, Token, World, job_of};
+use super::world::{Entry, Held, NAMES, OFFICIAL, OWN_NAME, Op, Place, Token, World, job_of};
+use crate::names::Id;
 
 impl Deliveries {
     /// `take`: an entry that waits becomes active, under a fresh lock.
-    pub(crate) fn take(&self, world: &mut World, worker: Id, id: Id) -> Option<Held> {
+    pub(crate) fn take_entry(&self, world: &mut World, worker: Id, id: Id) -> Option<Held> {
         let token = world.fresh_token(worker);
         let entry = world.entry_mut(id).filter(|entry| entry.place == Place::Wait)?;
         (entry.place, entry.lock) = (Place::Active, Some(token));

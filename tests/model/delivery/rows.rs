@@ -3,23 +3,17 @@
 use std::time::Duration;
 
 use safeurl::domain::delivery::{Backoff, Course, Delivered, Delivery, Found, Retries, course};
-use safeurl::domain::failure::{Failure, FailureClass, FailureStage};
+use safeurl::domain::failure::{Failure, FailureClass};
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::{Event, State, Transition, step};
-use safeurl::supervisor::{End, Known, after_delivered_failure, after_failure};
+use safeurl::supervisor::{after_delivered_failure, after_failure};
 
 use super::guards::Guard;
 use super::model::Deliveries;
 use super::properties::Broken;
-use super::world::{Attempt, Entry, Held, Id, Op, Row, Served, Token, World, job_of};
-
-/// What became of an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Edge {
-    Held,
-    Cancelled,
-    Conflict,
-}
+use super::world::{Attempt, Entry, Held, Op, Row, Served, Token, World, job_of};
+use crate::edges::{Edge, failure, last_event};
+use crate::names::Id;
 
 /// What the database's half of a delivery came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +31,6 @@ pub(crate) enum Answer {
 pub(crate) struct By {
     pub(crate) worker: Id,
     pub(crate) served: Option<(Id, Token, u8)>,
-}
-
-pub(crate) fn failure(class: FailureClass) -> Failure {
-    Failure::new(class, FailureStage::Fetch, "")
 }
 
 impl Deliveries {
@@ -148,18 +138,13 @@ impl Deliveries {
 
     /// The event that ends an attempt.
     pub(crate) fn last_event(&self, world: &World, attempt: &Attempt) -> Event {
-        let lost = attempt.failure.unwrap_or(FailureClass::Lost);
-        match attempt.known {
-            Known::Ended(End::Report | End::Accepted) => Event::Complete,
-            Known::Ended(End::Cancelled) => Event::Fail(failure(FailureClass::Cancelled)),
-            Known::Ended(End::Aborted) => Event::Release,
-            _ => self.after_failure(&world.rows[attempt.job.unwrap_or_default() as usize], attempt, lost),
-        }
+        let row = &world.rows[attempt.job.unwrap_or_default() as usize];
+        last_event(attempt.known, attempt.failure, |failure| self.after_failure(row, attempt, failure))
     }
 
     /// The entry decides whether a failure is tried again; where it could not be read, the row does.
-    fn after_failure(&self, row: &Row, attempt: &Attempt, class: FailureClass) -> Event {
-        let (job, failure) = (self.job(row), failure(class));
+    fn after_failure(&self, row: &Row, attempt: &Attempt, failure: Failure) -> Event {
+        let job = self.job(row);
         let Some(atm) = attempt.held.and_then(|held| held.atm) else {
             return after_failure(&job, failure, 0.5);
         };

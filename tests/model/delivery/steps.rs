@@ -7,7 +7,8 @@ use super::attempt::next_effect;
 use super::guards::Guard;
 use super::model::Deliveries;
 use super::redis::strays;
-use super::world::{Attempt, Entry, Id, OFFICIAL, Phase, Place, Process, Row, World};
+use super::world::{Attempt, Entry, OFFICIAL, Phase, Place, Process, Row, World};
+use crate::names::Id;
 
 /// How a step goes, where it may go in more than one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,8 +67,8 @@ pub(crate) enum Step {
     Replay(Id),
 }
 
-impl Step {
-    pub(crate) fn is_fault(self) -> bool {
+impl crate::subject::Step for Step {
+    fn is_fault(self) -> bool {
         match self {
             Self::Act(_, _, how) => matches!(how, How::Unanswered | How::Refused),
             Self::TakeUnheard(..)
@@ -93,8 +94,8 @@ impl Step {
 }
 
 impl Deliveries {
-    /// Every step that may be one in this world.
-    pub(crate) fn steps(&self, world: &World, steps: &mut Vec<Step>) {
+    /// Every step that may be one in this world, were there no bounds.
+    pub(crate) fn possible(&self, world: &World, steps: &mut Vec<Step>) {
         for w in 0..world.workers.len() {
             self.steps_of_worker(world, w, steps);
         }
@@ -119,11 +120,6 @@ impl Deliveries {
                 State::Failed | State::TimedOut => steps.push(Step::Replay(job as Id)),
                 State::Fetching | State::Analyzing | State::Completed => {}
             }
-        }
-        if world.faults == 0 {
-            steps.retain(|step| !step.is_fault());
-        } else if !self.config.rare {
-            steps.retain(|step| !step.is_rare());
         }
     }
 

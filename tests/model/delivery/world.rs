@@ -10,9 +10,8 @@ use safeurl::domain::state::State;
 use safeurl::supervisor::Known;
 
 use super::properties::Broken;
-
-/// The index of a worker or a job, or the name of an entry.
-pub(crate) type Id = u8;
+use crate::names::{Id, inverse};
+use crate::subject;
 
 /// The owner of locks that are none of ours: a worker of BullMQ's own.
 pub(crate) const OFFICIAL: Id = Id::MAX;
@@ -219,6 +218,24 @@ pub(crate) const fn job_of(entry: Id) -> usize {
 }
 
 impl Row {
+    /// None yet: a delivery makes it.
+    pub(crate) fn unmade(losses: u8) -> Self {
+        Self {
+            made: false,
+            state: State::Queued,
+            owner: None,
+            leased: false,
+            engine: None,
+            counted: 0,
+            losses,
+            cancel: false,
+            served: None,
+            results: 0,
+            ends: 0,
+            replays: 0,
+        }
+    }
+
     pub(crate) fn at_work(&self) -> bool {
         matches!(self.state, State::Fetching | State::Analyzing)
     }
@@ -270,6 +287,41 @@ impl Worker {
     }
 }
 
+impl subject::World for World {
+    fn faults(&self) -> u8 {
+        self.faults
+    }
+
+    fn strike(&mut self) {
+        self.faults -= 1;
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// The same world without what nobody can see any more, and with names that follow from what they name.
+    fn canonical(mut self) -> Self {
+        for row in self.rows.iter_mut().filter(|row| !row.at_work()) {
+            (row.engine, row.leased) = (None, false);
+            if let Some(served) = &mut row.served {
+                served.token = None;
+            }
+            if row.state.is_final() {
+                (row.counted, row.losses, row.cancel) = (0, 0, false);
+            }
+        }
+        self.drop_workers();
+        for worker in &mut self.workers {
+            worker.attempts.sort();
+            worker.owed.sort();
+        }
+        self.sort_workers();
+        self.number_tokens();
+        self
+    }
+}
+
 impl World {
     /// The first thing that must not be is the one that is told.
     pub(crate) fn breaks(&mut self, broken: Broken) {
@@ -310,27 +362,6 @@ impl World {
         Token { worker, n: (0..=u8::MAX).find(|n| !used.contains(n)).unwrap_or_default() }
     }
 
-    /// The same world without what nobody can see any more, and with names that follow from what they name.
-    pub(crate) fn canonical(mut self) -> Self {
-        for row in self.rows.iter_mut().filter(|row| !row.at_work()) {
-            (row.engine, row.leased) = (None, false);
-            if let Some(served) = &mut row.served {
-                served.token = None;
-            }
-            if row.state.is_final() {
-                (row.counted, row.losses, row.cancel) = (0, 0, false);
-            }
-        }
-        self.drop_workers();
-        for worker in &mut self.workers {
-            worker.attempts.sort();
-            worker.owed.sort();
-        }
-        self.sort_workers();
-        self.number_tokens();
-        self
-    }
-
     fn drop_workers(&mut self) {
         for id in (0..self.workers.len()).rev() {
             let named = |name: Id| name == id as Id;
@@ -368,10 +399,7 @@ impl World {
         if order.is_sorted() {
             return;
         }
-        let mut place = vec![0; order.len()];
-        for (new, &old) in order.iter().enumerate() {
-            place[old] = new as Id;
-        }
+        let place = inverse(&order);
         self.workers = order.iter().map(|&id| self.workers[id].clone()).collect();
         self.rename_workers(|id| place[id as usize]);
     }

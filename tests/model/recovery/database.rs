@@ -1,27 +1,17 @@
 //! The database of the model: edges as `store::transitions` writes them, leases as `store::leases` keeps them.
 
-use safeurl::domain::failure::{Failure, FailureClass, FailureStage};
+use safeurl::domain::failure::{Failure, FailureClass};
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::{Event, State, Transition, step};
-use safeurl::supervisor::{End, Known, after_failure};
+use safeurl::supervisor::after_failure;
 use std::time::Duration;
 
 use super::guards::Guard;
 use super::model::Supervisors;
 use super::properties::Broken;
-use super::world::{Attempt, Id, Row, Stage, World};
-
-/// What became of an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Edge {
-    Held,
-    Cancelled,
-    Conflict,
-}
-
-fn failure(class: FailureClass) -> Failure {
-    Failure::new(class, FailureStage::Fetch, "")
-}
+use super::world::{Attempt, Row, Stage, World};
+use crate::edges::{Edge, failure, last_event};
+use crate::names::Id;
 
 impl Supervisors {
     /// The row as the shipped functions see it.
@@ -39,22 +29,8 @@ impl Supervisors {
 
     /// The event that ends an attempt, as `Effect::Settle` chooses it.
     pub(crate) fn last_event(&self, world: &World, attempt: &Attempt) -> Event {
-        match attempt.known {
-            Known::Ended(End::Report | End::Accepted) => Event::Complete,
-            Known::Ended(End::Cancelled) => Event::Fail(failure(FailureClass::Cancelled)),
-            Known::Ended(End::Aborted) => Event::Release,
-            Known::Ended(End::Failure | End::TimedOut)
-            | Known::Orphaned(_)
-            | Known::SlotFree
-            | Known::Unused
-            | Known::NotHandedOver
-            | Known::Ran
-            | Known::LeaseLost => {
-                let row = &world.jobs[attempt.job.unwrap_or_default() as usize];
-                let class = attempt.failure.unwrap_or(FailureClass::Lost);
-                after_failure(&self.job(row), failure(class), 0.5)
-            }
-        }
+        let row = &world.jobs[attempt.job.unwrap_or_default() as usize];
+        last_event(attempt.known, attempt.failure, |failure| after_failure(&self.job(row), failure, 0.5))
     }
 
     /// Writes an edge for an attempt: its version and the state it knows decide whether it holds.

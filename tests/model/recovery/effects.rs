@@ -4,11 +4,12 @@ use safeurl::domain::failure::FailureClass;
 use safeurl::domain::state::{Event, State};
 use safeurl::supervisor::{Effect, End, Known, Seen};
 
-use super::database::Edge;
 use super::guards::Guard;
 use super::model::{How, Progress, Supervisors, leave};
 use super::properties::Broken;
-use super::world::{Container, Door, Id, Order, Part, Printed, Process, Stage, World};
+use super::world::{Container, Door, Order, Part, Printed, Process, Stage, World};
+use crate::edges::Edge;
+use crate::names::Id;
 use Progress::{Answered, Going, Waits};
 
 impl Supervisors {

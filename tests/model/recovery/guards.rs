@@ -5,6 +5,8 @@
 
 use safeurl::supervisor::{Effect, End, Known, Remedy, plan};
 
+use crate::subject::Fall;
+
 /// One thing that can be taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Guard {
@@ -26,65 +28,44 @@ pub(crate) enum Guard {
     TakenObligation,
 }
 
-impl Guard {
-    /// How many faults it takes to miss it.
-    pub(crate) fn faults(self) -> u8 {
-        match self {
-            Self::AttemptCap
-            | Self::ObligationFirst
-            | Self::SettleBeforeRemove
-            | Self::LedgerBeforeDiscard
-            | Self::OneTransaction
-            | Self::BindFirst
-            | Self::Silence => 0,
-            Self::Version
-            | Self::Lease
-            | Self::KillBeforeTimedOut
-            | Self::Confirm
-            | Self::TakeOverFirst
-            | Self::KillBeforeRequeue
-            | Self::CancelFirst
-            | Self::Bound
-            | Self::TakenObligation => 1,
-        }
-    }
-
-    /// Every guard, what it is called, and the property that falls with it.
-    pub(crate) const ALL: [(Self, &str, &str); 16] = [
-        (Self::Version, "version check", "only the current version changes anything"),
-        (Self::Lease, "lease check of the take-over", "no living lease is taken over"),
-        (Self::AttemptCap, "attempt cap", "attempts never exceed the cap"),
-        (Self::ObligationFirst, "obligation before create", "a container is written down before it is there"),
-        (Self::KillBeforeTimedOut, "kill before TIMED_OUT", "TIMED_OUT only after the container is dead"),
-        (
-            Self::SettleBeforeRemove,
-            "row moved on before remove",
-            "a report is read and its row moved on before the container goes",
-        ),
-        (Self::LedgerBeforeDiscard, "ledger read before discard", "a ledger is read before it goes"),
-        (Self::OneTransaction, "result and state in one transaction", "a result exactly when COMPLETED"),
-        (Self::BindFirst, "bind before stdin", "a job is handed over only behind a bound door"),
-        (Self::Confirm, "confirm before kill", "nobody kills for a job that is another's"),
-        (
-            Self::TakeOverFirst,
-            "take-over before adoption",
-            "every step that is no fault comes nearer to the end",
-        ),
-        (Self::KillBeforeRequeue, "kill before QUEUED", "one container at a time works on a job"),
-        (Self::CancelFirst, "cancel before QUEUED", "who asked to cancel does not see the job queued"),
-        (
-            Self::Bound,
-            "reaper asks whether a job is bound",
-            "a report is read and its row moved on before the container goes",
-        ),
-        (Self::Silence, "reaper waits for silence", "every step that is no fault comes nearer to the end"),
-        (
-            Self::TakenObligation,
-            "reaper takes the obligation over",
-            "no container of a living lease is removed by another",
-        ),
-    ];
-}
+pub(crate) const ALL: &[Fall<Guard>] = &[
+    (Guard::Version, "version check", "only the current version changes anything", 1),
+    (Guard::Lease, "lease check of the take-over", "no living lease is taken over", 1),
+    (Guard::AttemptCap, "attempt cap", "attempts never exceed the cap", 0),
+    (Guard::ObligationFirst, "obligation before create", "a container is written down before it is there", 0),
+    (Guard::KillBeforeTimedOut, "kill before TIMED_OUT", "TIMED_OUT only after the container is dead", 1),
+    (
+        Guard::SettleBeforeRemove,
+        "row moved on before remove",
+        "a report is read and its row moved on before the container goes",
+        0,
+    ),
+    (Guard::LedgerBeforeDiscard, "ledger read before discard", "a ledger is read before it goes", 0),
+    (Guard::OneTransaction, "result and state in one transaction", "a result exactly when COMPLETED", 0),
+    (Guard::BindFirst, "bind before stdin", "a job is handed over only behind a bound door", 0),
+    (Guard::Confirm, "confirm before kill", "nobody kills for a job that is another's", 1),
+    (
+        Guard::TakeOverFirst,
+        "take-over before adoption",
+        "every step that is no fault comes nearer to the end",
+        1,
+    ),
+    (Guard::KillBeforeRequeue, "kill before QUEUED", "one container at a time works on a job", 1),
+    (Guard::CancelFirst, "cancel before QUEUED", "who asked to cancel does not see the job queued", 1),
+    (
+        Guard::Bound,
+        "reaper asks whether a job is bound",
+        "a report is read and its row moved on before the container goes",
+        1,
+    ),
+    (Guard::Silence, "reaper waits for silence", "every step that is no fault comes nearer to the end", 0),
+    (
+        Guard::TakenObligation,
+        "reaper takes the obligation over",
+        "no container of a living lease is removed by another",
+        1,
+    ),
+];
 
 /// The lists of effects: those of the shipped plan, with at most one guard taken out.
 #[derive(Debug, Clone)]

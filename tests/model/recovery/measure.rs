@@ -21,7 +21,8 @@ use safeurl::supervisor::{End, Known};
 
 use super::model::Supervisors;
 use super::steps::{able, is_stray};
-use super::world::{Attempt, Heartbeat, Id, Order, Process, Row, Stage, World};
+use super::world::{Attempt, Heartbeat, Order, Process, Row, Stage, World};
+use crate::names::Id;
 
 pub(crate) type Measure = [usize; 10];
 
@@ -41,7 +42,7 @@ pub(crate) fn measure(model: &Supervisors, world: &World) -> Measure {
 }
 
 fn chances(model: &Supervisors, world: &World) -> usize {
-    let cap = usize::from(model.config.max_attempts) + 1;
+    let cap = usize::from(model.config.attempts) + 1;
     let open = world.jobs.iter().filter(|row| !row.state.is_final());
     let counted: usize = open.map(|row| cap.saturating_sub(usize::from(row.counted))).sum();
     if counted == 0 {

@@ -4,43 +4,23 @@
 //! and [`may_reap`](safeurl::supervisor::may_reap) for what was left, `after_failure` and `step` for the edges. The
 //! model holds what they act upon.
 
-use safeurl::domain::scan::{Job, Method, Options, ScanId};
 use safeurl::domain::state::State;
-use safeurl::domain::timestamp::Timestamp;
 use safeurl::supervisor::{Effect, Known, learn};
-use stateright::{Model, Property};
 
-use super::guards::{Guard, Lists};
+use super::guards::{ALL, Guard, Lists};
 use super::measure::measure;
-use super::properties::{Broken, properties};
-use super::world::{Container, Id, Order, Process, Row, Stage, Worker, World};
+use super::properties::{Broken, RULES};
+use super::world::{Container, Order, Row, Stage, Worker, World};
+use crate::names::Id;
+use crate::subject::{Fall, Rule, Small, Step as _, Subject};
 
-/// How large a world is checked.
-#[derive(Debug, Clone)]
-pub(crate) struct Config {
-    pub(crate) name: &'static str,
-    /// The engine of each worker.
-    pub(crate) seats: &'static [u8],
-    pub(crate) jobs: usize,
-    /// Attempts that a worker starts at a time.
-    pub(crate) slots: usize,
-    pub(crate) max_attempts: u8,
-    /// Losses of each job before the first step.
-    pub(crate) losses: u8,
-    pub(crate) faults: u8,
-    /// With the faults that strike a single attempt or act in the middle, and with every kind of report.
-    pub(crate) rare: bool,
+/// Attempts and their containers.
+pub(crate) struct Recovery {
+    pub(crate) lists: Lists,
 }
 
 /// The model.
-#[derive(Clone)]
-pub(crate) struct Supervisors {
-    pub(crate) config: Config,
-    /// What is taken out of the model.
-    pub(crate) without: Option<Guard>,
-    pub(crate) lists: Lists,
-    pub(crate) template: Job,
-}
+pub(crate) type Supervisors = Small<Recovery>;
 
 /// How an effect goes, where it may go in more than one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,15 +82,6 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// A fault beyond those that every world is checked with.
-    pub(crate) fn is_rare(self) -> bool {
-        match self {
-            Self::Panic(..) | Self::Stop(_) => true,
-            Self::Act(_, _, how) => matches!(how, How::Refused | How::Half | How::Later | How::Undead(_)),
-            _ => false,
-        }
-    }
-
     /// Whether it is a step wherever it is listed.
     fn is_certain(self) -> bool {
         matches!(
@@ -127,8 +98,18 @@ impl Step {
                 | Self::Reap(_)
         )
     }
+}
 
-    pub(crate) fn is_fault(self) -> bool {
+impl crate::subject::Step for Step {
+    fn is_rare(self) -> bool {
+        match self {
+            Self::Panic(..) | Self::Stop(_) => true,
+            Self::Act(_, _, how) => matches!(how, How::Refused | How::Half | How::Later | How::Undead(_)),
+            _ => false,
+        }
+    }
+
+    fn is_fault(self) -> bool {
         match self {
             Self::Crash(_)
             | Self::Stall(_)
@@ -169,39 +150,6 @@ pub(crate) enum Progress {
 }
 
 impl Supervisors {
-    pub(crate) fn new(config: Config, without: Option<Guard>) -> Self {
-        let template = Job {
-            id: ScanId::parse("job").expect("a short name"),
-            user: String::new(),
-            url: String::new(),
-            kind: String::new(),
-            state: State::Queued,
-            version: 1,
-            options: Options::default(),
-            priority: 0,
-            attempt: 0,
-            attempt_base: 0,
-            losses: 0,
-            max_attempts: u32::from(config.max_attempts),
-            lease_owner: None,
-            container_id: None,
-            cancel_requested: false,
-            method: Method::Queue,
-            delivery: None,
-            failure: None,
-            created: Timestamp::default(),
-            updated: Timestamp::default(),
-            run_at: None,
-            started: None,
-            finished: None,
-        };
-        Self { config, without, lists: Lists::new(without), template }
-    }
-
-    pub(crate) fn lacks(&self, guard: Guard) -> bool {
-        self.without == Some(guard)
-    }
-
     /// How many attempts the faults so far may have cost without counting: a worker may hold every job when it dies.
     pub(crate) fn losses_paid(&self, world: &World) -> u8 {
         (self.config.faults - world.faults) * self.config.jobs as u8
@@ -283,19 +231,6 @@ impl Supervisors {
         }
     }
 
-    /// The world after a step; `None` when the step is none there.
-    pub(crate) fn take(&self, world: &World, step: Step) -> Option<World> {
-        let mut next = world.clone();
-        if step.is_fault() {
-            next.faults = next.faults.checked_sub(1)?;
-        }
-        if !self.change(&mut next, step) {
-            return None;
-        }
-        let next = next.canonical();
-        (next != *world).then_some(next)
-    }
-
     fn change(&self, world: &mut World, step: Step) -> bool {
         match step {
             Step::Act(worker, attempt, how) => {
@@ -354,17 +289,17 @@ impl Supervisors {
 
     pub(crate) fn next_effect(&self, world: &World, w: usize, a: usize) -> Effect {
         let attempt = &world.workers[w].attempts[a];
-        self.lists.of(attempt.known)[attempt.at as usize]
+        self.own.lists.of(attempt.known)[attempt.at as usize]
     }
 
     /// Lets go of an attempt whose list is over, and of what it knows and needs no more.
     fn settle_down(&self, world: &mut World, w: usize, a: usize) {
         let worker = &mut world.workers[w];
         let attempt = &mut worker.attempts[a];
-        let list = self.lists.of(attempt.known);
+        let list = self.own.lists.of(attempt.known);
         if (attempt.at as usize) < list.len() {
             // What is left to do is what counts, not what came before it.
-            let unused = self.lists.of(Known::Unused);
+            let unused = self.own.lists.of(Known::Unused);
             if let Some(at) = unused.len().checked_sub(list.len() - attempt.at as usize)
                 && unused[at..] == list[attempt.at as usize..]
             {
@@ -379,17 +314,6 @@ impl Supervisors {
         let attempt = worker.attempts.remove(a);
         if let (Known::LeaseLost, Some(container)) = (attempt.known, attempt.container) {
             leave(&mut world.containers[container as usize], w as Id);
-        }
-    }
-
-    fn begin(&self) -> World {
-        World {
-            jobs: vec![Row::queued(self.config.losses); self.config.jobs],
-            workers: self.config.seats.iter().map(|engine| Worker::new(*engine)).collect(),
-            containers: Vec::new(),
-            faults: self.config.faults,
-            uncounted: 0,
-            broken: None,
         }
     }
 }
@@ -426,44 +350,57 @@ fn is_garbage(world: &World, id: Id) -> bool {
     abandoned && world.bound_to(id as usize).is_none() && !world.in_hands(id as usize)
 }
 
-impl Model for Supervisors {
-    type State = World;
-    type Action = Step;
+impl Subject for Recovery {
+    type World = World;
+    type Step = Step;
+    type Guard = Guard;
 
-    fn init_states(&self) -> Vec<World> {
-        vec![self.begin().canonical()]
+    const RULES: &'static [Rule<Self>] = RULES;
+    const GUARDS: &'static [Fall<Guard>] = ALL;
+    const ENOUGH: usize = 2_000_000;
+
+    fn new(without: Option<Guard>) -> Self {
+        Self { lists: Lists::new(without) }
     }
 
-    fn actions(&self, world: &World, steps: &mut Vec<Step>) {
-        // Nothing follows from what must not be.
-        if world.broken.is_none() {
-            self.steps(world, steps);
-            if self.without.is_none() {
-                self.reduce(world, steps);
-            }
+    fn begin(model: &Supervisors) -> World {
+        let config = &model.config;
+        World {
+            jobs: vec![Row::queued(config.losses); config.jobs],
+            workers: config.seats.iter().map(|engine| Worker::new(*engine)).collect(),
+            containers: Vec::new(),
+            faults: config.faults,
+            uncounted: 0,
+            broken: None,
         }
     }
 
-    fn next_state(&self, world: &World, step: Step) -> Option<World> {
-        let mut next = self.take(world, step)?;
-        if !step.is_fault() && next.broken.is_none() && measure(self, &next) >= measure(self, world) {
-            next.broken = Some(Broken::MeasureStood);
+    fn possible(model: &Supervisors, world: &World, steps: &mut Vec<Step>) {
+        model.possible(world, steps);
+    }
+
+    fn change(model: &Supervisors, world: &mut World, step: Step) -> bool {
+        model.change(world, step)
+    }
+
+    fn is_completed(world: &World) -> bool {
+        world.jobs.iter().all(|row| row.state == State::Completed)
+    }
+
+    fn reduce(model: &Supervisors, world: &World, steps: &mut Vec<Step>) {
+        if model.without.is_none() {
+            model.reduce(world, steps);
         }
-        Some(next)
     }
 
-    fn properties(&self) -> Vec<Property<Self>> {
-        properties()
-    }
-}
-
-impl World {
-    /// The first thing that must not be is the one that is told.
-    pub(crate) fn breaks(&mut self, broken: Broken) {
-        self.broken.get_or_insert(broken);
-    }
-
-    pub(crate) fn running(&self, engine: u8) -> usize {
-        self.workers.iter().filter(|w| w.engine == engine && w.process != Process::Gone).count()
+    fn judge(model: &Supervisors, before: &World, step: Step, mut after: World) -> Option<World> {
+        if after == *before {
+            return None;
+        }
+        let stands = || measure(model, &after) >= measure(model, before);
+        if !step.is_fault() && after.broken.is_none() && stands() {
+            after.broken = Some(Broken::MeasureStood);
+        }
+        Some(after)
     }
 }

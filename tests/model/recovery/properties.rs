@@ -5,10 +5,10 @@
 
 use safeurl::domain::scan::MAX_LOSSES;
 use safeurl::domain::state::State;
-use stateright::Property;
 
-use super::model::Supervisors;
+use super::model::Recovery;
 use super::world::{Stage, World};
+use crate::subject::Rule;
 
 /// What no step may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,10 +30,7 @@ pub(crate) enum Broken {
     MeasureStood,
 }
 
-/// Name of a property, and whether a state has it.
-type Rule = (&'static str, fn(&Supervisors, &World) -> bool);
-
-pub(crate) const RULES: &[Rule] = &[
+pub(crate) const RULES: &[Rule<Recovery>] = &[
     ("at most one result per job", |_, world| world.jobs.iter().all(|row| row.results <= 1)),
     ("a result exactly when COMPLETED", |_, world| {
         world.jobs.iter().all(|row| (row.results > 0) == (row.state == State::Completed))
@@ -41,7 +38,7 @@ pub(crate) const RULES: &[Rule] = &[
     ("only the current version changes anything", |_, world| world.broken != Some(Broken::StaleWrite)),
     ("a final state changes only by replay", |_, world| world.broken != Some(Broken::FinalChanged)),
     ("attempts never exceed the cap", |model, world| {
-        world.jobs.iter().all(|row| row.counted <= model.config.max_attempts)
+        world.jobs.iter().all(|row| row.counted <= model.config.attempts)
     }),
     ("TIMED_OUT only after the container is dead", |_, world| world.broken != Some(Broken::TimedOutAlive)),
     ("TIMED_OUT when time ran out, FAILED for all else", |_, world| {
@@ -86,13 +83,4 @@ pub(crate) const RULES: &[Rule] = &[
 fn is_clean(world: &World) -> bool {
     world.jobs.iter().all(|row| row.state.is_final())
         && world.containers.iter().all(|c| !c.written && matches!(c.stage, Stage::Absent | Stage::Removed))
-}
-
-pub(crate) fn properties() -> Vec<Property<Supervisors>> {
-    let mut all: Vec<_> = RULES.iter().map(|(name, rule)| Property::always(name, *rule)).collect();
-    // A model in which nothing happens would have every property above.
-    all.push(Property::sometimes("a job completes", |_, world: &World| {
-        world.jobs.iter().all(|row| row.state == State::Completed)
-    }));
-    all
 }

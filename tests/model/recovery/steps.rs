@@ -6,13 +6,14 @@ use safeurl::supervisor::{Effect, End, Known, Maker, Place, Remains, Remedy, Wan
 use super::effects::lose_hold;
 use super::guards::Guard;
 use super::model::{How, Step, Supervisors, leave};
-use super::world::{Attempt, Door, Heartbeat, Id, Order, Printed, Process, Stage, World};
+use super::world::{Attempt, Door, Heartbeat, Order, Printed, Process, Stage, World};
+use crate::names::Id;
 
 const REPORTS: [Printed; 3] = [Printed::Page, Printed::Refusal, Printed::Late];
 
 impl Supervisors {
-    /// Every step that may be one in this world.
-    pub(crate) fn steps(&self, world: &World, steps: &mut Vec<Step>) {
+    /// Every step that may be one in this world, were there no bounds.
+    pub(crate) fn possible(&self, world: &World, steps: &mut Vec<Step>) {
         for (w, worker) in world.workers.iter().enumerate() {
             let id = w as Id;
             if worker.lives() {
@@ -52,11 +53,6 @@ impl Supervisors {
                 State::Failed | State::TimedOut => steps.push(Step::Replay(id)),
                 State::Fetching | State::Analyzing | State::Completed => {}
             }
-        }
-        if world.faults == 0 {
-            steps.retain(|step| !step.is_fault());
-        } else if !self.config.rare {
-            steps.retain(|step| !step.is_rare());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Everything that outlives a process, and what the processes hold: rows, containers, doors, workers, attempts.
 //!
-//! Two worlds that differ only in the names of workers and containers are one: [`World::canonical`] forgets what
+//! Two worlds that differ only in the names of workers and containers are one: `canonical` forgets what
 //! nobody can see any more and puts the rest into an order of its own.
 
 use safeurl::domain::failure::FailureClass;
@@ -8,9 +8,8 @@ use safeurl::domain::state::State;
 use safeurl::supervisor::Known;
 
 use super::properties::Broken;
-
-/// The index of a worker, a container or a job.
-pub(crate) type Id = u8;
+use crate::names::{Id, inverse};
+use crate::subject;
 
 /// One state of the model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -244,7 +243,49 @@ impl Container {
     }
 }
 
+impl subject::World for World {
+    fn faults(&self) -> u8 {
+        self.faults
+    }
+
+    fn strike(&mut self) {
+        self.faults -= 1;
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// The same world without what nobody can see any more, and with names that follow from what they name.
+    fn canonical(mut self) -> Self {
+        if self.jobs.iter().all(|row| row.state.is_final()) {
+            self.uncounted = 0;
+        }
+        for row in self.jobs.iter_mut().filter(|row| row.state.is_final()) {
+            *row = Row { state: row.state, results: row.results, ..Row::queued(0) };
+        }
+        for container in self.containers.iter_mut().filter(|c| c.stage == Stage::Removed) {
+            (container.handed, container.printed, container.left) =
+                (None, Printed::Nothing, container.written);
+        }
+        self.drop_containers();
+        self.drop_workers();
+        self.sort_jobs();
+        self.sort();
+        self
+    }
+}
+
 impl World {
+    /// The first thing that must not be is the one that is told.
+    pub(crate) fn breaks(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
+    }
+
+    pub(crate) fn running(&self, engine: u8) -> usize {
+        self.workers.iter().filter(|w| w.engine == engine && w.process != Process::Gone).count()
+    }
+
     pub(crate) fn due(&self) -> usize {
         self.jobs.iter().filter(|row| row.state == State::Queued).count()
     }
@@ -261,25 +302,6 @@ impl World {
     /// An attempt of a living process has this container in its hands.
     pub(crate) fn in_hands(&self, container: usize) -> bool {
         self.workers.iter().flat_map(|worker| &worker.attempts).any(|a| a.container == Some(container as Id))
-    }
-
-    /// The same world without what nobody can see any more, and with names that follow from what they name.
-    pub(crate) fn canonical(mut self) -> Self {
-        if self.jobs.iter().all(|row| row.state.is_final()) {
-            self.uncounted = 0;
-        }
-        for row in self.jobs.iter_mut().filter(|row| row.state.is_final()) {
-            *row = Row { state: row.state, results: row.results, ..Row::queued(0) };
-        }
-        for container in self.containers.iter_mut().filter(|c| c.stage == Stage::Removed) {
-            (container.handed, container.printed, container.left) =
-                (None, Printed::Nothing, container.written);
-        }
-        self.drop_containers();
-        self.drop_workers();
-        self.sort_jobs();
-        self.sort();
-        self
     }
 
     fn drop_containers(&mut self) {
@@ -401,13 +423,4 @@ impl World {
             .collect();
         (self.containers[id].clone(), self.bound_to(id), holders)
     }
-}
-
-/// Where each of the old places has gone.
-fn inverse(order: &[usize]) -> Vec<Id> {
-    let mut place = vec![0; order.len()];
-    for (new, &old) in order.iter().enumerate() {
-        place[old] = new as Id;
-    }
-    place
 }
