@@ -48,5 +48,5 @@ if somewhere(entry.id) then
   return { "there" }
 end
 local priority = redis.call("HGET", base .. entry.id, "priority")
-place_waiting(queue, entry.id, tonumber(priority or "0") or 0, false, false)
+place_waiting(queue, entry.id, integer(priority) or 0, false, false)
 return { "found" }

@@ -1,14 +1,20 @@
 -- Puts entries where workers find them, tells the listeners, and wakes a worker.
 local base = KEYS[1]
 
+-- Text of a whole number; nil for any other. Other programs write these fields, and arithmetic on what is none of them
+-- would end a script half way.
+local function integer(text)
+  return text and string.match(text, "^%-?%d+$") and tonumber(text) or nil
+end
+
 -- What holds for the whole queue now.
 local function conditions()
   local meta = redis.call("HMGET", base .. "meta", "opts.maxLenEvents", "paused", "concurrency", "version")
   if not meta[1] then
     redis.call("HSETNX", base .. "meta", "opts.maxLenEvents", "10000")
   end
-  local queue = { events = meta[1] or "10000", paused = meta[2] ~= false, wait = base .. "wait" }
-  local most = tonumber(meta[3] or "")
+  local queue = { events = integer(meta[1]) or 10000, paused = meta[2] ~= false, wait = base .. "wait" }
+  local most = integer(meta[3])
   queue.halted = queue.paused or (most ~= nil and redis.call("LLEN", base .. "active") >= most)
   -- An older worker keeps what waits in another list while it is paused, and overwrites `wait` when it goes on.
   if queue.paused then

@@ -14,7 +14,7 @@ local function reprocess(queue, id)
           redis.call("SADD", parent .. ":dependencies", hash)
         end
       end
-      place_waiting(queue, id, tonumber(fields[1] or "0") or 0, false, state)
+      place_waiting(queue, id, integer(fields[1]) or 0, false, state)
       return true
     end
   end

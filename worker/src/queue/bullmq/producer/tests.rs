@@ -131,6 +131,16 @@ async fn the_metadata_of_a_queue_stays_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_setting_that_is_no_whole_number_is_none_and_stops_no_addition() {
+    let mut bench = Bench::new().await;
+    let () = bench.ask("HSET bull:scan-jobs:meta opts.maxLenEvents many concurrency 0x0").await;
+    assert_eq!(bench.add(entry(json!({}))).await, new("1"));
+    assert_eq!(bench.list("wait").await, ["1"]);
+    assert_eq!(bench.set("marker").await, pairs(&[("0", "0")]));
+    assert_eq!(bench.events().await, ["added jobId 1 name scan", "waiting jobId 1"]);
+}
+
+#[tokio::test]
 async fn entries_due_in_the_same_millisecond_keep_their_order_and_one_marker_names_the_first() {
     let mut bench = Bench::new().await;
     let delayed = || entry(json!({"delay": 60_000, "priority": 3}));

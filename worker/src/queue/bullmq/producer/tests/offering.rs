@@ -90,6 +90,19 @@ async fn a_priority_and_a_delay_are_kept_to() {
 }
 
 #[tokio::test]
+async fn a_priority_that_is_no_whole_number_is_none() {
+    let mut bench = Bench::new().await;
+    offer(&bench, &of_scan()).await;
+    end(&mut bench, "failed", "failedReason").await;
+    let () = bench.ask("HSET bull:scan-jobs:0f5c-abc priority 0x2").await;
+    assert_eq!(offer(&bench, &of_scan()).await, Offered::Again);
+    assert_eq!(bench.list("wait").await, ["0f5c-abc"]);
+    let () = bench.ask("DEL bull:scan-jobs:wait").await;
+    assert_eq!(offer(&bench, &of_scan()).await, Offered::Found);
+    assert_eq!(bench.list("wait").await, ["0f5c-abc"]);
+}
+
+#[tokio::test]
 async fn an_entry_in_no_list_is_put_back_into_one() {
     let mut bench = Bench::new().await;
     offer(&bench, &of_scan()).await;
