@@ -24,6 +24,9 @@ const BASE: &str = "bull:scan-jobs:";
 /// When the tests begin; far enough from now that no clock but the test's own can have been read.
 const START: i64 = 1_795_292_090_000;
 
+/// What every queue's settings hold from its first entry on.
+const LENGTH: &str = "opts.maxLenEvents 10000";
+
 struct World {
     redis: Redis,
     connection: MultiplexedConnection,
@@ -50,7 +53,9 @@ impl World {
             config: config(Some("w1")),
             clock: Clock::Set(Arc::clone(&clock)),
         };
-        Self { redis, connection, clock, worker }
+        let world = Self { redis, connection, clock, worker };
+        world.set(&format!("HSET @meta {LENGTH}")).await;
+        world
     }
 
     /// Another worker, on a connection of its own.
@@ -126,7 +131,7 @@ impl World {
         }
     }
 
-    /// Every key but the events, a line each.
+    /// Every key but the events and the settings that every queue has, a line each.
     async fn dump(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.run("KEYS *").await;
         keys.sort();
@@ -137,6 +142,7 @@ impl World {
                 lines.push(self.line(name, &key).await);
             }
         }
+        lines.retain(|line| !line.ends_with(&format!("meta = {{{LENGTH}}}")));
         lines
     }
 

@@ -17,6 +17,7 @@ local function switches(of)
     duration = integer(meta[4]),
     events = integer(meta[5]) or 10000,
     version = meta[6] or "",
+    unset = not meta[5],
   }
 end
 
@@ -45,7 +46,13 @@ local function waiting_list(queue)
   return queue.base .. "wait"
 end
 
+-- Whoever tells of something on a queue whose stream has no length yet sets it. Whoever tells of nothing does not: a
+-- queue that was removed would come back.
 local function emit(queue, event, ...)
+  if queue.unset then
+    redis.call("HSETNX", queue.base .. "meta", "opts.maxLenEvents", "10000")
+    queue.unset = false
+  end
   redis.call("XADD", queue.base .. "events", "MAXLEN", "~", queue.events, "*", "event", event, ...)
 end
 

@@ -2,6 +2,7 @@ use super::*;
 
 /// A parent in another queue that waits for the child `1`, which this worker has.
 async fn child(world: &World, flags: &str, more: &str) -> Entry {
+    world.set(&format!("HSET bull:reports:meta {LENGTH}")).await;
     world.set("HSET bull:reports:p name report delay 0 priority 0").await;
     world.set("ZADD bull:reports:waiting-children 5 p").await;
     world.set(&format!("SADD bull:reports:p:dependencies bull:scan-jobs:1{more}")).await;

@@ -156,6 +156,23 @@ async fn the_stream_of_events_is_kept_short() {
 }
 
 #[tokio::test]
+async fn a_stream_without_a_length_gets_one_from_whoever_tells_of_an_entry() {
+    let world = World::start().await;
+    world.set("DEL @meta").await;
+    assert_eq!(world.take_nothing().await, None);
+    world.worker.wake().await.expect("an answer");
+    world.worker.look(1).await.expect("an answer");
+    assert!(!world.run::<bool>("EXISTS @meta").await, "nothing was told of a queue that is not there");
+    let entry = world.taken("1", "{}", "t1").await;
+    world.worker.retry(&entry, "t1", "r", Duration::ZERO).await.expect("an answer");
+    assert_eq!(world.run::<Vec<String>>("HGETALL @meta").await, ["opts.maxLenEvents", "10000"]);
+    world.set("HSET @meta opts.maxLenEvents 7").await;
+    let entry = world.take("t2").await;
+    world.worker.complete(&entry, "t2", "1").await.expect("an answer");
+    assert_eq!(world.run::<Vec<String>>("HGETALL @meta").await, ["opts.maxLenEvents", "7"]);
+}
+
+#[tokio::test]
 async fn a_deduplication_without_an_end_is_released_by_the_entry_that_holds_it() {
     let world = World::start().await;
     for (hold, left) in [("SET @de:d 1", false), ("SET @de:d 1 PX 60000", true), ("SET @de:d 9", true)] {
