@@ -36,6 +36,7 @@ local function add_next(queue, held, next, now)
     postpone_until(queue, id, now + delay)
   else
     enqueue(queue, id, priority, opts.lifo == true, nil)
+    if not queue.paused and not maxed(queue) then redis.call("ZADD", queue.base .. "marker", 0, "0") end
   end
 end
 

@@ -248,6 +248,20 @@ async fn the_entry_that_follows_keeps_its_id_its_time_its_priority_and_its_famil
 }
 
 #[tokio::test]
+async fn the_entry_that_follows_is_signalled_as_any_that_is_added() {
+    for (limits, signals) in [("max 1", &["0", "1"][..]), ("concurrency 0", &[]), ("paused 1", &[])] {
+        let world = World::start().await;
+        let entry = world.taken("1", "{}", "t").await;
+        world.set("HSET @1 deid d").await;
+        world.set("HSET @dn:d name next data 1 opts {} jid late").await;
+        world.set("SET @limiter 1 PX 60000").await;
+        world.set(&format!("HSET @meta {limits}")).await;
+        world.worker.complete(&entry, "t", "1").await.expect("an answer");
+        assert_eq!(world.run::<Vec<String>>("ZRANGE @marker 0 -1").await, signals, "{limits}");
+    }
+}
+
+#[tokio::test]
 async fn the_entry_that_follows_is_not_made_twice() {
     let world = World::start().await;
     world.hash("late", 0, "{}").await;
