@@ -6,7 +6,7 @@
 local now, interval, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 if not redis.call("SET", base .. "stalled-check", now, "PX", interval, "NX") then return { "stalled", {} } end
-local queue = switches(base)
+local queue = queue_at(base)
 redis.call("XTRIM", base .. "events", "MAXLEN", "~", queue.events)
 
 -- An entry that stalls too often is not failed here but by the next worker that takes it, which has its parents and its
@@ -26,8 +26,8 @@ for _, id in ipairs(redis.call("SMEMBERS", base .. "stalled")) do
   if redis.call("EXISTS", base .. id .. ":lock") == 0 and redis.call("LREM", base .. "active", 1, id) > 0
     and redis.call("EXISTS", base .. id) == 1 then
     count_stall(id)
-    redis.call("RPUSH", waiting_list(queue), id)
-    emit(queue, "waiting", "jobId", id, "prev", "active")
+    -- To the front of all, whatever its priority.
+    put_back(queue, id, 0)
     emit(queue, "stalled", "jobId", id)
     stalled[#stalled + 1] = id
   end

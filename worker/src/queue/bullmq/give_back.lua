@@ -5,7 +5,7 @@
 local code = release(ARGV[1], ARGV[2])
 if code ~= 0 then return { "refused", code } end
 
-local queue = switches(base)
-put_back(queue, ARGV[1], integer(redis.call("HGET", base .. ARGV[1], "priority")) or 0)
+local queue = queue_at(base)
+put_back(queue, ARGV[1], priority_of(queue, ARGV[1]))
 signal(queue, tonumber(ARGV[3]))
 return { "done" }

@@ -39,13 +39,11 @@ local function locks_of(ids)
 end
 
 local function give_back(queue, id)
-  redis.call("LREM", base .. "active", -1, id)
-  redis.call("DEL", base .. id .. ":lock")
-  redis.call("SREM", base .. "stalled", id)
-  put_back(queue, id, integer(redis.call("HGET", base .. id, "priority")) or 0)
+  leave_active(id)
+  put_back(queue, id, priority_of(queue, id))
 end
 
-local queue = switches(base)
+local queue = queue_at(base)
 local ids = redis.call("LRANGE", base .. "active", 0, -1)
 local locks = locks_of(ids)
 local ours, given_back, left = {}, {}, 0

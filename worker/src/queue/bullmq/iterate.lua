@@ -8,13 +8,13 @@ local time = tonumber(redis.call("ZSCORE", base .. "repeat", scheduler) or "")
 if time ~= before then
   return { "moved" }
 end
-local queue = conditions()
+local queue = queue_at(base)
 if redis.call("EXISTS", base .. entry.id) == 1 then
-  tell(queue, "duplicated", "jobId", entry.id)
+  emit(queue, "duplicated", "jobId", entry.id)
   return { "there" }
 end
-redis.call("ZADD", base .. "repeat", whole(after), scheduler)
+redis.call("ZADD", base .. "repeat", after, scheduler)
 redis.call("HINCRBY", base .. "repeat:" .. scheduler, "ic", 1)
-redis.call("INCR", base .. "id")
+next_number()
 store(queue, entry, entry.id)
 return { "made" }

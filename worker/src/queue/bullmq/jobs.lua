@@ -1,7 +1,6 @@
 -- The jobs that entries name in their data.
 --   ARGV     ids of entries
 --   answers  read, how many of the ids were looked at, then the jobs
-local base = KEYS[1]
 
 -- Others wait while this reads: a call looks at no more than this many bytes of data, but at one entry at least.
 local MOST = 1048576
@@ -13,9 +12,7 @@ for looked, id in ipairs(ARGV) do
   if bytes > MOST and looked > 1 then
     break
   end
-  local data = redis.call("HGET", base .. id, "data")
-  local read, payload = pcall(cjson.decode, data or "")
-  local job = read and job_of(payload)
+  local job = job_of(redis.call("HGET", base .. id, "data"))
   if job then
     answer[#answer + 1] = job
   end

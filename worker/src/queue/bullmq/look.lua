@@ -4,7 +4,7 @@
 
 local most, now = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local queue = switches(base)
+local queue = queue_at(base)
 if queue.paused then return { "due", 0 } end
 local left = limited(queue)
 if left then return { "due", 0, left } end

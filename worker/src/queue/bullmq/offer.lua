@@ -5,34 +5,20 @@
 -- Lists longer than this are not looked through: the entry counts as being there.
 local LONGEST = 20000
 
-local function listed(list, id)
-  local length = redis.call("LLEN", list)
-  if length > LONGEST then
-    return true
+local function somewhere(id)
+  for _, set in ipairs(SETS) do
+    if redis.call("ZSCORE", base .. set, id) then return true end
   end
-  for first = 0, length - 1, 1000 do
-    for _, other in ipairs(redis.call("LRANGE", list, first, first + 999)) do
-      if other == id then
-        return true
-      end
-    end
+  for _, list in ipairs(LISTS) do
+    if redis.call("LLEN", base .. list) > LONGEST or listed(list, id) then return true end
   end
   return false
 end
 
-local function somewhere(id)
-  for _, set in ipairs({ "delayed", "prioritized", "waiting-children" }) do
-    if redis.call("ZSCORE", base .. set, id) then
-      return true
-    end
-  end
-  return listed(base .. "active", id) or listed(base .. "wait", id) or listed(base .. "paused", id)
-end
-
-local queue = conditions()
+local queue = queue_at(base)
 local entry = entry_of(ARGV, 1)
 if redis.call("EXISTS", base .. entry.id) == 0 then
-  redis.call("INCR", base .. "id")
+  next_number()
   store(queue, entry, entry.id)
   return { "added" }
 end
@@ -47,6 +33,6 @@ end
 if somewhere(entry.id) then
   return { "there" }
 end
-local priority = redis.call("HGET", base .. entry.id, "priority")
-place_waiting(queue, entry.id, integer(priority) or 0, false, false)
+enqueue(queue, entry.id, priority_of(queue, entry.id), false, nil)
+mark_waiting(queue)
 return { "found" }

@@ -7,7 +7,7 @@ local id, token, now, delay, over = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumbe
 local code = release(id, token)
 if code ~= 0 then return { "refused", code } end
 
-local queue = switches(base)
+local queue = queue_at(base)
 redis.call("HSET", base .. id, "delay", delay)
 postpone_until(queue, id, now + math.max(delay - over, 0))
 signal(queue, now)

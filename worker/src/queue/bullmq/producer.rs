@@ -19,12 +19,16 @@ pub(super) use answer::Answer;
 use opts::Fields;
 pub(super) use opts::Stored;
 
-static ADD: LazyLock<Operation> = LazyLock::new(|| operation!("add", "place", "store", "deduplicate"));
-static OFFER: LazyLock<Operation> = LazyLock::new(|| operation!("offer", "place", "store", "reprocess"));
-static RERUN: LazyLock<Operation> = LazyLock::new(|| operation!("rerun", "place", "reprocess", "job"));
-static COUNTS: LazyLock<Operation> = LazyLock::new(|| operation!("counts"));
-static WAITING: LazyLock<Operation> = LazyLock::new(|| operation!("waiting"));
-static JOBS: LazyLock<Operation> = LazyLock::new(|| operation!("jobs", "job"));
+static ADD: LazyLock<Operation> = LazyLock::new(|| {
+    operation!("add", "queue", "marker", "place", "store", "entry", "states", "forget", "deduplication")
+});
+static OFFER: LazyLock<Operation> =
+    LazyLock::new(|| operation!("offer", "queue", "marker", "place", "store", "states", "reprocess"));
+static RERUN: LazyLock<Operation> =
+    LazyLock::new(|| operation!("rerun", "queue", "marker", "place", "entry", "reprocess"));
+static COUNTS: LazyLock<Operation> = LazyLock::new(|| operation!("counts", "queue", "states"));
+static WAITING: LazyLock<Operation> = LazyLock::new(|| operation!("waiting", "queue", "states"));
+static JOBS: LazyLock<Operation> = LazyLock::new(|| operation!("jobs", "queue", "entry"));
 
 /// Entries that go to Redis in one call, which carries them out before anybody else's: about a millisecond.
 const AT_ONCE: usize = 100;

@@ -4,14 +4,10 @@
 --   answers  again; there (it has not ended); none
 
 local data = redis.call("HGET", base .. ARGV[1], "data")
-if not data then
+if not data or job_of(data) ~= ARGV[2] then
   return { "none" }
 end
-local read, payload = pcall(cjson.decode, data)
-if not read or job_of(payload) ~= ARGV[2] then
-  return { "none" }
-end
-if reprocess(conditions(), ARGV[1]) then
+if reprocess(queue_at(base), ARGV[1]) then
   return { "again" }
 end
 return { "there" }

@@ -11,7 +11,7 @@ local hash = redis.call("HMGET", key, "atm", "attemptsMade", "priority", "ats")
 local code = release(id, token, hash[4])
 if code ~= 0 then return { "refused", code } end
 
-local queue = switches(base)
+local queue = queue_at(base)
 local made = count_attempt(key, hash[1], hash[2])
 if delay > over then
   redis.call("HSET", key, "atm", made, "failedReason", reason, "stacktrace", stacktrace, "delay", delay)

@@ -1,7 +1,7 @@
 -- A scheduler: when its next iteration is, and what it makes.
 --   ARGV     scheduler
 --   answers  none; found, the time, then its hash's fields and values
-local base = KEYS[1]
+
 local time = redis.call("ZSCORE", base .. "repeat", ARGV[1])
 if not time then
   return { "none" }

@@ -51,19 +51,19 @@ local function begin(queue, id, fields)
     redis.call("HSET", base .. id, "processedOn", now, "ats", started + 1)
   end
   -- Whoever is woken by it looks for the next one: wake-ups chain until nothing is left.
-  redis.call("ZADD", base .. "marker", 0, "0")
+  mark_work(queue)
   fields[#fields + 1] = "ats"
-  fields[#fields + 1] = string.format("%.0f", started + 1)
+  fields[#fields + 1] = whole(started + 1)
   return { "entry", id, fields }
 end
 
-local queue = switches(base)
+local queue = queue_at(base)
 promote(queue, now)
 local left = limited(queue)
 if left then return { "nothing", left } end
-if queue.paused or maxed(queue) then return { "nothing" } end
+if halted(queue) then return { "nothing" } end
 local id, fields = next_entry()
 if id then return begin(queue, id, fields) end
-local due = first_due(base)
+local due = first_due(queue)
 if due then return { "nothing", math.max(due - now, 0) } end
 return { "nothing" }

@@ -1,9 +1,6 @@
 -- The ids of all entries that have not ended, as of one moment.
 --   ARGV     the most of them
 --   answers  more (there are more than that); ids, then each
-local base = KEYS[1]
-local LISTS = { "wait", "paused", "active" }
-local SETS = { "delayed", "prioritized", "waiting-children" }
 
 local count = 0
 for _, list in ipairs(LISTS) do

@@ -1,5 +1,5 @@
 -- Puts the signal back for another worker, where there is something for it.
 --   answers  done
 
-signal(switches(base))
+signal(queue_at(base))
 return { "done" }

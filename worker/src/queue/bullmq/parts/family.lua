@@ -4,9 +4,8 @@
 local function parent_of(key, parent)
   if not key then return nil end
   local said = decoded(parent)
-  local id, of = said.id, said.queueKey
-  if type(id) == "number" then id = string.format("%.0f", id) end
-  if type(id) ~= "string" or type(of) ~= "string" or of .. ":" .. id ~= key then
+  local id, of = named(said.id), said.queueKey
+  if not id or type(of) ~= "string" or of .. ":" .. id ~= key then
     of, id = string.match(key, "^(.*):([^:]*)$")
     if not of then return nil end
   end
@@ -16,7 +15,7 @@ end
 -- Sends a parent on that waits for its children; at once, or when its own delay is over. With `fails` it may also be one
 -- that waits for another attempt: it will not get it.
 local function send_on(parent, now, at_once, fails)
-  local queue, id = switches(parent.base), parent.id
+  local queue, id = queue_at(parent.base), parent.id
   local prev = "waiting-children"
   if redis.call("ZREM", parent.base .. "waiting-children", id) == 0 then
     if not fails or redis.call("ZREM", parent.base .. "delayed", id) == 0 then return end
@@ -30,7 +29,7 @@ local function send_on(parent, now, at_once, fails)
   end
   if delay > 0 then redis.call("HSET", parent.key, "delay", 0) end
   enqueue(queue, id, integer(fields[2]) or 0, true, prev)
-  if not queue.paused and not maxed(queue) then redis.call("ZADD", queue.base .. "marker", 0, "0") end
+  mark_waiting(queue)
 end
 
 -- Nothing when the parent did not wait for this child.

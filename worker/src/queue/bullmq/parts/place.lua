@@ -1,69 +1,62 @@
--- Puts entries where workers find them, tells the listeners, and wakes a worker.
-local base = KEYS[1]
+-- Puts entries where they wait to be taken, in the order that their priority and their time give them.
 
--- Text of a whole number; nil for any other. Other programs write these fields, and arithmetic on what is none of them
--- would end a script half way.
-local function integer(text)
-  return text and string.match(text, "^%-?%d+$") and tonumber(text) or nil
+local function priority_of(queue, id)
+  return integer(redis.call("HGET", queue.base .. id, "priority")) or 0
 end
 
--- What holds for the whole queue now.
-local function conditions()
-  local meta = redis.call("HMGET", base .. "meta", "opts.maxLenEvents", "paused", "concurrency", "version")
-  if not meta[1] then
-    redis.call("HSETNX", base .. "meta", "opts.maxLenEvents", "10000")
-  end
-  local queue = { events = integer(meta[1]) or 10000, paused = meta[2] ~= false, wait = base .. "wait" }
-  local most = integer(meta[3])
-  queue.halted = queue.paused or (most ~= nil and redis.call("LLEN", base .. "active") >= most)
-  -- An older worker keeps what waits in another list while it is paused, and overwrites `wait` when it goes on.
-  if queue.paused then
-    local older = string.sub(meta[4] or "", 1, 8) == "bullmq:5"
-    if older or redis.call("EXISTS", base .. "paused") == 1 then
-      queue.wait = base .. "paused"
-    end
-  end
-  return queue
+-- The counter keeps the order of those with the same priority.
+local function prioritize(queue, id, priority, counter)
+  redis.call("ZADD", queue.base .. "prioritized", priority * 4294967296 + counter % 4294967296, id)
 end
 
-local function tell(queue, ...)
-  redis.call("XADD", base .. "events", "MAXLEN", "~", queue.events, "*", "event", ...)
-end
-
-local function whole(number)
-  return string.format("%.0f", number)
-end
-
--- `prev` is where it comes from; false for a new one.
-local function place_waiting(queue, id, priority, lifo, prev)
+-- Behind the others of its kind, or, with `first`, before them. `prev` is where it comes from; nil for a new one. Gives no
+-- signal.
+local function enqueue(queue, id, priority, first, prev)
   if priority > 0 then
-    local counter = redis.call("INCR", base .. "pc")
-    redis.call("ZADD", base .. "prioritized", whole(priority * 4294967296 + counter % 4294967296), id)
-  elseif lifo then
-    redis.call("RPUSH", queue.wait, id)
+    prioritize(queue, id, priority, redis.call("INCR", queue.base .. "pc"))
   else
-    redis.call("LPUSH", queue.wait, id)
-  end
-  if not queue.halted then
-    redis.call("ZADD", base .. "marker", 0, "0")
+    redis.call(first and "RPUSH" or "LPUSH", waiting_list(queue), id)
   end
   if prev then
-    tell(queue, "waiting", "jobId", id, "prev", prev)
+    emit(queue, "waiting", "jobId", id, "prev", prev)
   else
-    tell(queue, "waiting", "jobId", id)
+    emit(queue, "waiting", "jobId", id)
   end
 end
 
--- Entries due in the same millisecond keep their order: the twelve lowest bits of the score count them.
-local function place_delayed(queue, id, due)
-  local first, last = due * 4096, due * 4096 + 4095
-  local score = first
-  local latest = redis.call("ZREVRANGEBYSCORE", base .. "delayed", whole(last), whole(first), "WITHSCORES", "LIMIT", 0, 1)
-  if latest[2] then
-    score = math.min(tonumber(latest[2]) + 1, last)
+-- Back to the front: nobody has overtaken it. Gives no signal.
+local function put_back(queue, id, priority)
+  if priority > 0 then
+    prioritize(queue, id, priority, 0)
+  else
+    redis.call("RPUSH", waiting_list(queue), id)
   end
-  redis.call("ZADD", base .. "delayed", whole(score), id)
-  tell(queue, "delayed", "jobId", id, "delay", whole(due))
-  local earliest = redis.call("ZRANGE", base .. "delayed", 0, 0, "WITHSCORES")
-  redis.call("ZADD", base .. "marker", whole(math.floor(tonumber(earliest[2]) / 4096)), "1")
+  emit(queue, "waiting", "jobId", id, "prev", "active")
+end
+
+-- The lowest twelve bits of a score number the entries that are due in the same millisecond, so that they keep their
+-- order.
+local function postpone_until(queue, id, due)
+  local delayed, first, last = queue.base .. "delayed", due * 4096, due * 4096 + 4095
+  local newest = redis.call("ZREVRANGEBYSCORE", delayed, last, first, "WITHSCORES", "LIMIT", 0, 1)
+  local score = newest[2] and math.min(tonumber(newest[2]) + 1, last) or first
+  redis.call("ZADD", delayed, score, id)
+  emit(queue, "delayed", "jobId", id, "delay", due)
+  mark_time(queue, first_due(queue))
+end
+
+-- Moves what is due out of `delayed`, a thousand at most.
+local function promote(queue, now)
+  local delayed = queue.base .. "delayed"
+  local due = redis.call("ZRANGEBYSCORE", delayed, 0, (now + 1) * 4096 - 1, "LIMIT", 0, 1000)
+  if #due == 0 then return end
+  redis.call("ZREM", delayed, unpack(due))
+  for _, id in ipairs(due) do
+    local key = queue.base .. id
+    local priority = redis.call("HGET", key, "priority")
+    enqueue(queue, id, integer(priority) or 0, false, "delayed")
+    -- An entry that was removed has no hash, and must not get one.
+    if priority then redis.call("HSET", key, "delay", 0) end
+  end
+  mark_waiting(queue)
 end

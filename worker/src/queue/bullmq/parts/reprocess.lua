@@ -14,7 +14,8 @@ local function reprocess(queue, id)
           redis.call("SADD", parent .. ":dependencies", hash)
         end
       end
-      place_waiting(queue, id, integer(fields[1]) or 0, false, state)
+      enqueue(queue, id, integer(fields[1]) or 0, false, state)
+      mark_waiting(queue)
       return true
     end
   end

@@ -22,10 +22,16 @@ local function entry_of(arguments, first)
   }
 end
 
+-- The queue's next number, which every addition uses up: an entry without an id of its own has it.
+local function next_number()
+  return whole(redis.call("INCR", base .. "id"))
+end
+
+-- Puts a new entry where it waits, tells of it and gives the signal.
 local function store(queue, entry, id)
   local fields = {
-    "name", entry.name, "data", entry.data, "opts", entry.opts, "timestamp", whole(entry.timestamp),
-    "delay", whole(entry.delay), "priority", whole(entry.priority),
+    "name", entry.name, "data", entry.data, "opts", entry.opts, "timestamp", entry.timestamp, "delay", entry.delay,
+    "priority", entry.priority,
   }
   local function also(name, value)
     if value ~= "" then
@@ -37,14 +43,13 @@ local function store(queue, entry, id)
   also("parent", entry.parent)
   also("rjk", entry.scheduler)
   also("deid", entry.deduplication)
-  redis.call("HMSET", base .. id, unpack(fields))
+  redis.call("HSET", base .. id, unpack(fields))
   redis.call("XADD", base .. "events", "*", "event", "added", "jobId", id, "name", entry.name)
   if entry.delay > 0 then
-    place_delayed(queue, id, entry.timestamp + entry.delay)
+    postpone_until(queue, id, entry.timestamp + entry.delay)
   else
-    place_waiting(queue, id, entry.priority, entry.lifo, false)
+    enqueue(queue, id, entry.priority, entry.lifo, nil)
+    mark_waiting(queue)
   end
-  if entry.parent_key ~= "" then
-    redis.call("SADD", entry.parent_key .. ":dependencies", base .. id)
-  end
+  if entry.parent_key ~= "" then redis.call("SADD", entry.parent_key .. ":dependencies", base .. id) end
 end

@@ -1,0 +1,19 @@
+-- An entry as others wrote it.
+
+-- JSON text of an object or an array; an empty one for any other.
+local function decoded(text)
+  local read, value = pcall(cjson.decode, text or "")
+  return read and type(value) == "table" and value or {}
+end
+
+-- A name out of JSON: text, or a whole number as its text. Nil for anything else.
+local function named(value)
+  if type(value) == "string" then return value end
+  if type(value) == "number" and value % 1 == 0 then return whole(value) end
+  return nil
+end
+
+-- The job that an entry's data names; nil when it names none.
+local function job_of(data)
+  return named(decoded(data).jobId)
+end
