@@ -22,8 +22,9 @@ pub(super) use opts::Stored;
 static ADD: LazyLock<Operation> = LazyLock::new(|| {
     operation!("add", "queue", "marker", "place", "store", "entry", "states", "forget", "deduplication")
 });
-static OFFER: LazyLock<Operation> =
-    LazyLock::new(|| operation!("offer", "queue", "marker", "place", "store", "states", "reprocess"));
+static OFFER: LazyLock<Operation> = LazyLock::new(|| {
+    operation!("offer", "queue", "marker", "place", "store", "entry", "states", "reprocess")
+});
 static RERUN: LazyLock<Operation> =
     LazyLock::new(|| operation!("rerun", "queue", "marker", "place", "entry", "reprocess"));
 static COUNTS: LazyLock<Operation> = LazyLock::new(|| operation!("counts", "queue", "states"));

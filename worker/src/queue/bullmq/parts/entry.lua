@@ -17,3 +17,15 @@ end
 local function job_of(data)
   return named(decoded(data).jobId)
 end
+
+-- A child's parent: what its queue's keys begin with, its id, its key, and what a failure of the child does to it.
+local function parent_of(key, parent)
+  if not key then return nil end
+  local said = decoded(parent)
+  local id, of = named(said.id), said.queueKey
+  if not id or type(of) ~= "string" or of .. ":" .. id ~= key then
+    of, id = string.match(key, "^(.*):([^:]*)$")
+    if not of then return nil end
+  end
+  return { base = of .. ":", id = id, key = key, flags = said }
+end

@@ -1,17 +1,5 @@
 -- What the end of a child means for its parent, which may be in another queue.
 
--- A child's parent: what its queue's keys begin with, its id, its key, and what a failure of the child does to it.
-local function parent_of(key, parent)
-  if not key then return nil end
-  local said = decoded(parent)
-  local id, of = named(said.id), said.queueKey
-  if not id or type(of) ~= "string" or of .. ":" .. id ~= key then
-    of, id = string.match(key, "^(.*):([^:]*)$")
-    if not of then return nil end
-  end
-  return { base = of .. ":", id = id, key = key, flags = said }
-end
-
 -- Sends a parent on that waits for its children; at once, or when its own delay is over. With `fails` it may also be one
 -- that waits for another attempt: it will not get it.
 local function send_on(parent, now, at_once, fails)

@@ -5,16 +5,13 @@ local function reprocess(queue, id)
   for state, result in pairs({ completed = "returnvalue", failed = "failedReason" }) do
     if redis.call("ZREM", base .. state, id) == 1 then
       redis.call("HDEL", hash, "finishedOn", "processedOn", result)
-      local fields = redis.call("HMGET", hash, "priority", "parentKey")
+      local fields = redis.call("HMGET", hash, "priority", "opts", "parentKey", "parent")
+      local parent = parent_of(fields[3], fields[4])
       -- A parent that has gone on does not wait for it again.
-      local parent = fields[2]
-      if parent and redis.call("SISMEMBER", parent .. ":dependencies", hash) == 0 then
-        local queue_of, parent_id = string.match(parent, "^(.*:)([^:]*)$")
-        if queue_of and redis.call("ZSCORE", queue_of .. "waiting-children", parent_id) then
-          redis.call("SADD", parent .. ":dependencies", hash)
-        end
+      if parent and redis.call("ZSCORE", parent.base .. "waiting-children", parent.id) then
+        redis.call("SADD", parent.key .. ":dependencies", hash)
       end
-      enqueue(queue, id, integer(fields[1]) or 0, false, state)
+      enqueue(queue, id, integer(fields[1]) or 0, decoded(fields[2]).lifo == true, state)
       mark_waiting(queue)
       return true
     end

@@ -131,6 +131,38 @@ async fn the_entry_of_another_producer_runs_again_if_it_is_that_jobs() {
 }
 
 #[tokio::test]
+async fn a_child_that_runs_again_counts_for_its_parent_whatever_the_parent_is_called() {
+    for (parent, waits) in [("p", true), ("a:b:c", true), ("p", false)] {
+        let mut bench = Bench::new().await;
+        let () = bench.ask(&format!("HSET bull:scan-jobs:{parent} name parent")).await;
+        let mut child = of_scan();
+        child.opts.insert("parent".to_owned(), json!({"id": parent, "queue": "bull:scan-jobs"}));
+        assert_eq!(bench.add(child).await, new("0f5c-abc"));
+        end(&mut bench, "failed", "failedReason").await;
+        let children = format!("bull:scan-jobs:{parent}:dependencies");
+        let () = bench.ask(&format!("DEL {children}")).await;
+        if waits {
+            let () = bench.ask(&format!("ZADD bull:scan-jobs:waiting-children 5 {parent}")).await;
+        }
+        assert_eq!(offer(&bench, &of_scan()).await, Offered::Again);
+        let counted: Vec<String> = bench.ask(&format!("SMEMBERS {children}")).await;
+        assert_eq!(counted == ["bull:scan-jobs:0f5c-abc"], waits, "{parent} {counted:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_runs_again_goes_before_the_others_where_its_producer_asked_for_that() {
+    let mut bench = Bench::new().await;
+    let mut last_in_first_out = of_scan();
+    last_in_first_out.opts.insert("lifo".to_owned(), json!(true));
+    offer(&bench, &last_in_first_out).await;
+    end(&mut bench, "completed", "returnvalue").await;
+    bench.add(entry(json!({}))).await;
+    assert_eq!(offer(&bench, &last_in_first_out).await, Offered::Again);
+    assert_eq!(bench.list("wait").await, ["2", "0f5c-abc"], "the right end is taken first");
+}
+
+#[tokio::test]
 async fn an_end_after_the_look_that_led_to_an_offer_stays() {
     let mut bench = Bench::new().await;
     offer(&bench, &of_scan()).await;
