@@ -14,6 +14,18 @@ async fn how_far_an_entry_has_come_is_written_told_and_logged() {
 }
 
 #[tokio::test]
+async fn what_is_told_on_the_way_keeps_the_stream_short() {
+    let world = World::start().await;
+    world.set("HSET @meta opts.maxLenEvents 10").await;
+    let entry = world.taken("1", "{}", "t").await;
+    for _ in 0..150 {
+        world.worker.came_to(&entry, "1", "line").await.expect("an answer");
+    }
+    // A stream is trimmed by whole nodes of a hundred.
+    assert!(world.run::<u64>("XLEN @events").await < 150);
+}
+
+#[tokio::test]
 async fn as_many_lines_of_the_log_stay_as_the_entry_asks_for() {
     for (opts, kept) in [(r#"{"kl":2}"#, 2), (r#"{"kl":0}"#, 4), ("{}", 4)] {
         let world = World::start().await;
