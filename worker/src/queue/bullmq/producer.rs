@@ -300,7 +300,7 @@ impl Producer {
             "ids" => {}
             other => return Err(answer.wrong(other)),
         }
-        let ids = answer.rest();
+        let ids = answer.rest()?;
         let mut left: &[String] = &ids;
         let mut jobs = HashSet::with_capacity(ids.len());
         while !left.is_empty() {
@@ -311,7 +311,7 @@ impl Producer {
             if !(1..=block.len()).contains(&looked) {
                 return Err(answer.wrong(&looked.to_string()));
             }
-            jobs.extend(answer.rest());
+            jobs.extend(answer.rest()?);
             left = &left[looked..];
         }
         Ok(Some(jobs))

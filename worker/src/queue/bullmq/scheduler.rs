@@ -75,7 +75,7 @@ impl Producer {
             other => return Err(answer.wrong(other)),
         }
         let at = answer.number()?;
-        let texts = answer.rest();
+        let texts = answer.rest()?;
         let pairs = texts.as_chunks::<2>().0.iter();
         let fields = pairs.map(|[name, value]| (name.clone(), value.clone())).collect();
         Ok(Some(Scheduler { at, fields }))

@@ -2,13 +2,15 @@
 
 use std::vec::IntoIter;
 
+use redis::Value;
+
 use crate::queue::bullmq::link::{Link, RedisError};
 use crate::queue::bullmq::script::Operation;
 
 /// What is left to read of it.
 pub(in crate::queue::bullmq) struct Answer {
     operation: &'static str,
-    rest: IntoIter<String>,
+    rest: IntoIter<Value>,
 }
 
 impl Answer {
@@ -18,13 +20,14 @@ impl Answer {
         operation: &Operation,
         arguments: &[&str],
     ) -> Result<Self, RedisError> {
-        let texts: Vec<String> = link.run(operation, arguments).await?;
-        Ok(Self { operation: operation.name, rest: texts.into_iter() })
+        let parts: Vec<Value> = link.run(operation, arguments).await?;
+        Ok(Self { operation: operation.name, rest: parts.into_iter() })
     }
 
     /// The next element.
     pub(in crate::queue::bullmq) fn text(&mut self) -> Result<String, RedisError> {
-        self.rest.next().ok_or_else(|| self.wrong("too little"))
+        let part = self.rest.next().ok_or_else(|| self.wrong("too little"))?;
+        self.text_of(&part)
     }
 
     /// The next element, a count.
@@ -40,12 +43,22 @@ impl Answer {
     }
 
     /// Everything that follows.
-    pub(in crate::queue::bullmq) fn rest(self) -> Vec<String> {
-        self.rest.collect()
+    pub(in crate::queue::bullmq) fn rest(mut self) -> Result<Vec<String>, RedisError> {
+        let rest = std::mem::take(&mut self.rest);
+        rest.map(|part| self.text_of(&part)).collect()
     }
 
     /// Something that the operation cannot have said.
     pub(in crate::queue::bullmq) fn wrong(&self, found: &str) -> RedisError {
         RedisError::Answer { operation: self.operation, found: found.to_owned() }
+    }
+
+    /// Bytes that are no text become the replacement character: other programs may have written anything.
+    fn text_of(&self, part: &Value) -> Result<String, RedisError> {
+        match part {
+            Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Value::Int(number) => Ok(number.to_string()),
+            _ => Err(self.wrong("neither a text nor a number")),
+        }
     }
 }

@@ -65,6 +65,22 @@ async fn the_jobs_of_all_entries_that_have_not_ended_are_told_up_to_a_limit() {
 }
 
 #[tokio::test]
+async fn names_that_are_no_text_hide_no_others() {
+    let mut bench = Bench::new().await;
+    bench.add(NewEntry { data: json!({"jobId": "job"}), ..entry(json!({})) }).await;
+    for arguments in [
+        [&b"HSET"[..], b"bull:scan-jobs:2", b"data", b"{\"jobId\":\"\xff\"}"],
+        [b"LPUSH", b"bull:scan-jobs:wait", b"2", b"\xfe"],
+    ] {
+        let mut command = redis::cmd("EVAL");
+        command.arg("return redis.call(unpack(ARGV))").arg(0).arg(&arguments);
+        let () = command.query_async(&mut bench.beside).await.expect("an answer");
+    }
+    let jobs = bench.producer.waiting_jobs(3).await.expect("Redis answers").expect("no more than that");
+    assert_eq!(jobs, HashSet::from(["job".to_owned(), "\u{fffd}".to_owned()]));
+}
+
+#[tokio::test]
 async fn data_of_many_megabytes_is_read_a_part_at_a_time() {
     let bench = Bench::new().await;
     let large = |n: usize| NewEntry {
