@@ -29,18 +29,16 @@ use super::script::{Operation, operation};
 use answer::Answer;
 use clock::Clock;
 
-static TAKE: LazyLock<Operation> = LazyLock::new(|| operation!("take", "queue", "marker", "place"));
-static LOOK: LazyLock<Operation> = LazyLock::new(|| operation!("look", "queue", "marker"));
-static WAKE: LazyLock<Operation> = LazyLock::new(|| operation!("wake", "queue", "marker"));
+static TAKE: LazyLock<Operation> = LazyLock::new(|| operation!("take", "marker", "place"));
+static LOOK: LazyLock<Operation> = LazyLock::new(|| operation!("look", "marker"));
+static WAKE: LazyLock<Operation> = LazyLock::new(|| operation!("wake", "marker"));
 static COMPLETE: LazyLock<Operation> = LazyLock::new(|| {
     operation!(
         "complete",
-        "queue",
         "marker",
         "place",
         "store",
         "entry",
-        "forget",
         "deduplication",
         "release",
         "family",
@@ -48,33 +46,18 @@ static COMPLETE: LazyLock<Operation> = LazyLock::new(|| {
     )
 });
 static FAIL: LazyLock<Operation> = LazyLock::new(|| {
-    operation!(
-        "fail",
-        "queue",
-        "marker",
-        "place",
-        "store",
-        "entry",
-        "forget",
-        "deduplication",
-        "release",
-        "family",
-        "finish"
-    )
+    operation!("fail", "marker", "place", "store", "entry", "deduplication", "release", "family", "finish")
 });
-static RETRY: LazyLock<Operation> =
-    LazyLock::new(|| operation!("retry", "queue", "marker", "place", "release"));
-static POSTPONE: LazyLock<Operation> =
-    LazyLock::new(|| operation!("postpone", "queue", "marker", "place", "release"));
+static RETRY: LazyLock<Operation> = LazyLock::new(|| operation!("retry", "marker", "place", "release"));
+static POSTPONE: LazyLock<Operation> = LazyLock::new(|| operation!("postpone", "marker", "place", "release"));
 static GIVE_BACK: LazyLock<Operation> =
-    LazyLock::new(|| operation!("give_back", "queue", "marker", "place", "release"));
-static EXTEND: LazyLock<Operation> = LazyLock::new(|| operation!("extend", "queue"));
-static CAME_TO: LazyLock<Operation> = LazyLock::new(|| operation!("came_to", "queue"));
-static READ: LazyLock<Operation> = LazyLock::new(|| operation!("read", "queue"));
+    LazyLock::new(|| operation!("give_back", "marker", "place", "release"));
+static EXTEND: LazyLock<Operation> = LazyLock::new(|| operation!("extend"));
+static CAME_TO: LazyLock<Operation> = LazyLock::new(|| operation!("came_to"));
+static READ: LazyLock<Operation> = LazyLock::new(|| operation!("read"));
 static HAND_OVER: LazyLock<Operation> =
-    LazyLock::new(|| operation!("hand_over", "queue", "marker", "place", "release"));
-static CHECK_STALLED: LazyLock<Operation> =
-    LazyLock::new(|| operation!("check_stalled", "queue", "marker", "place"));
+    LazyLock::new(|| operation!("hand_over", "marker", "place", "release"));
+static CHECK_STALLED: LazyLock<Operation> = LazyLock::new(|| operation!("check_stalled", "marker", "place"));
 
 /// How many locks one script prolongs: a call takes no more than some thousand keys.
 const LOCKS_AT_ONCE: usize = 500;

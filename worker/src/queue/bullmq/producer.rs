@@ -19,17 +19,15 @@ pub(super) use answer::Answer;
 use opts::Fields;
 pub(super) use opts::Stored;
 
-static ADD: LazyLock<Operation> = LazyLock::new(|| {
-    operation!("add", "queue", "marker", "place", "store", "entry", "states", "forget", "deduplication")
-});
-static OFFER: LazyLock<Operation> = LazyLock::new(|| {
-    operation!("offer", "queue", "marker", "place", "store", "entry", "states", "reprocess")
-});
+static ADD: LazyLock<Operation> =
+    LazyLock::new(|| operation!("add", "marker", "place", "store", "entry", "states", "deduplication"));
+static OFFER: LazyLock<Operation> =
+    LazyLock::new(|| operation!("offer", "marker", "place", "store", "entry", "states", "reprocess"));
 static RERUN: LazyLock<Operation> =
-    LazyLock::new(|| operation!("rerun", "queue", "marker", "place", "entry", "reprocess"));
-static COUNTS: LazyLock<Operation> = LazyLock::new(|| operation!("counts", "queue", "states"));
-static WAITING: LazyLock<Operation> = LazyLock::new(|| operation!("waiting", "queue", "states"));
-static JOBS: LazyLock<Operation> = LazyLock::new(|| operation!("jobs", "queue", "entry"));
+    LazyLock::new(|| operation!("rerun", "marker", "place", "entry", "reprocess"));
+static COUNTS: LazyLock<Operation> = LazyLock::new(|| operation!("counts", "states"));
+static WAITING: LazyLock<Operation> = LazyLock::new(|| operation!("waiting", "states"));
+static JOBS: LazyLock<Operation> = LazyLock::new(|| operation!("jobs", "entry"));
 
 /// Entries that go to Redis in one call, which carries them out before anybody else's: about a millisecond.
 const AT_ONCE: usize = 100;

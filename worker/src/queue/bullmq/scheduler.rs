@@ -14,9 +14,8 @@ use super::producer::{Answer, Producer, Stored};
 use super::script::{Operation, operation};
 use plan::{Next, Plan};
 
-static SCHEDULER: LazyLock<Operation> = LazyLock::new(|| operation!("scheduler", "queue"));
-static ITERATE: LazyLock<Operation> =
-    LazyLock::new(|| operation!("iterate", "queue", "marker", "place", "store"));
+static SCHEDULER: LazyLock<Operation> = LazyLock::new(|| operation!("scheduler"));
+static ITERATE: LazyLock<Operation> = LazyLock::new(|| operation!("iterate", "marker", "place", "store"));
 
 /// A scheduler as its hash says it, and the iteration that it is at.
 struct Scheduler {

@@ -27,12 +27,18 @@ impl Operation {
     }
 }
 
-/// Composes an operation of `parts/*.lua` and its own file.
+/// Composes an operation of `parts/queue.lua`, the parts that are named, and its own file. A part comes behind those that
+/// it needs.
 macro_rules! operation {
     ($name:literal $(, $part:literal)*) => {
         $crate::queue::bullmq::script::Operation::new(
             $name,
-            concat!($(include_str!(concat!("parts/", $part, ".lua")), "\n",)* include_str!(concat!($name, ".lua"))),
+            concat!(
+                include_str!("parts/queue.lua"),
+                "\n",
+                $(include_str!(concat!("parts/", $part, ".lua")), "\n",)*
+                include_str!(concat!($name, ".lua"))
+            ),
         )
     };
 }

@@ -1,4 +1,4 @@
--- An entry as others wrote it.
+-- An entry: what others wrote of it, and its keys.
 
 -- JSON text of an object or an array; an empty one for any other.
 local function decoded(text)
@@ -28,4 +28,19 @@ local function parent_of(key, parent)
     if not of then return nil end
   end
   return { base = of .. ":", id = id, key = key, flags = said }
+end
+
+-- All keys of entries. In portions, because a call takes no more than some thousand arguments.
+local function forget(ids)
+  local keys = {}
+  for i, id in ipairs(ids) do
+    local key = base .. id
+    for _, suffix in ipairs({ "", ":logs", ":dependencies", ":processed", ":failed", ":unsuccessful" }) do
+      keys[#keys + 1] = key .. suffix
+    end
+    if i % 500 == 0 or i == #ids then
+      redis.call("DEL", unpack(keys))
+      keys = {}
+    end
+  end
 end
