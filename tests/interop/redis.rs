@@ -68,6 +68,8 @@ impl Redis {
         clients
             .lines()
             .filter(|line| field(line, "cmd").as_deref() == Some("bzpopmin"))
+            // The last command stays there when the wait is over, until the next: only who is blocked waits.
+            .filter(|line| field(line, "flags").is_some_and(|flags| flags.contains('b')))
             .filter_map(|line| field(line, "idle")?.parse().ok())
             .collect()
     }
