@@ -13,6 +13,18 @@ pub(crate) fn none_within(stage: &Stage, limit: Duration) {
     wait(stage, limit, || everything(stage));
 }
 
+/// Whether nothing is left within this time.
+pub(crate) fn gone_within(stage: &Stage, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while !everything(stage).is_empty() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    true
+}
+
 /// Waits until nothing is left but what an idle worker needs.
 pub(crate) fn none_but_of(worker: &Worker, stage: &Stage, limit: Duration) {
     wait(stage, limit, || {

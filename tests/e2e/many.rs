@@ -153,11 +153,17 @@ fn a_second_interrupt_does_not_wait_for_what_the_first_began() {
     assert_eq!(code, Some(130), "{shown:?}");
     let (_, last) = shown.rsplit_once(AWAY).expect("what was drawn was taken away");
     assert_eq!(last, format!("cancelled: {url}\r\n"), "{shown:?}");
-    // Whoever comes once it counts as dead ends what it left.
+    // Whoever comes once it counts as dead ends what it left, unless its own heartbeats were held up: then it judges
+    // nobody, and the next one does.
     let dead =
         "SELECT count(*) FROM workers WHERE heartbeat_ms < (julianday('now') - 2440587.5) * 86400000 - 6000";
     stage.wait_for(dead, "1", Duration::from_secs(45));
     let quick = Site::start(|_| article("quick"));
-    assert_eq!(stage.run(["scan", &quick.url("/quick"), "--json"]).code, Some(0));
-    leftovers::none_within(&stage, Duration::from_secs(45));
+    let comes = || {
+        assert_eq!(stage.run(["scan", &quick.url("/quick"), "--json"]).code, Some(0));
+        leftovers::gone_within(&stage, Duration::from_secs(5))
+    };
+    if !(0..3).any(|_| comes()) {
+        leftovers::none_within(&stage, Duration::ZERO);
+    }
 }

@@ -12,6 +12,8 @@ mod two_hosts;
 #[path = "../support/engine.rs"]
 #[expect(dead_code, reason = "shared with the tests of the sandbox")]
 mod engine;
+#[path = "../e2e/gate.rs"]
+mod gate;
 #[path = "../e2e/site.rs"]
 #[expect(dead_code, reason = "shared with the end-to-end tests")]
 mod site;

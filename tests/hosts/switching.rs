@@ -1,7 +1,9 @@
 //! An installation is switched over to ours and back, as `config/deploy/switching.md` says, while jobs come in.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use crate::gate::Gate;
 use crate::host::Host;
 use crate::node::{self, Node};
 use crate::shared::Shared;
@@ -11,6 +13,9 @@ use crate::site::{Site, article};
 const EXISTING: &str = include_str!("../fixtures/existing.sql");
 const USER: &str = "user_2aNna";
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Jobs that come in while the older worker and ours are both at work.
+const TOGETHER: Range<usize> = 10..50;
 
 /// Jobs as the installation's interface makes them: a row, then an entry.
 struct Users<'a> {
@@ -43,7 +48,15 @@ impl Users<'_> {
 
 #[test]
 fn an_installation_is_switched_over_to_ours_and_back_while_jobs_come_in() {
-    let site = Site::start(article);
+    let both_are_there = Gate::default();
+    let gate = both_are_there.clone();
+    let site = Site::start(move |path| {
+        // Pages of the time of both wait until each has some of them.
+        if path[1..].parse().is_ok_and(|n| TOGETHER.contains(&n)) {
+            gate.wait();
+        }
+        article(path)
+    });
     let shared = Shared::start();
     shared.execute(EXISTING);
     // Their pages are elsewhere.
@@ -68,7 +81,12 @@ fn an_installation_is_switched_over_to_ours_and_back_while_jobs_come_in() {
 
     host.start_worker();
     shared.wait_for("our worker takes jobs", PATIENCE, || host.log().contains("taking jobs"));
-    users.submit(40);
+    users.submit(TOGETHER.len());
+    let claimed = || shared.value("SELECT count(*) FROM transitions WHERE reason = 'claimed'") != "0";
+    shared.wait_for("both have jobs", PATIENCE, || {
+        claimed() && { TOGETHER }.any(|n| site.hits(&format!("/{n}")) > 0)
+    });
+    both_are_there.open();
     users.are_served();
     older.end();
     users.submit(10);

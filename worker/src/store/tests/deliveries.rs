@@ -252,7 +252,9 @@ async fn an_end_that_the_queue_missed_is_told_again_and_one_that_it_knows_is_und
         let id = store.one("https://example.com/").await;
         let lease = run(&store, arrival(&id, &worker, 0)).await;
         settle(&store, lease, Event::Fail(failure(class))).await;
-        assert_eq!(deliver(&store, arrival(&id, &worker, 0)).await, failed(told));
+        let reason = told.to_owned();
+        let missed = deliver(&store, arrival(&id, &worker, 0)).await;
+        assert_eq!(missed, Disposition::Fail { state, reason });
         assert_eq!(job(&store, &id).await.state, state);
         let again = run(&store, arrival(&id, &worker, 1)).await;
         assert_eq!((again.job().attempt, again.job().counted_attempts()), (2, 1), "a fresh count");
