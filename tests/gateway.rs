@@ -4,6 +4,8 @@
 mod adoption;
 #[path = "gateway/death.rs"]
 mod death;
+#[path = "gateway/lockdown.rs"]
+mod lockdown;
 #[path = "gateway/race.rs"]
 mod race;
 #[path = "gateway/supervisor.rs"]

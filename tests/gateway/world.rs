@@ -49,6 +49,7 @@ pub(crate) fn config(run_dir: &RunDir) -> GatewayConfig {
     GatewayConfig {
         program: env!("CARGO_BIN_EXE_safeurl").into(),
         run_dir: run_dir.0.clone(),
+        user: None,
         allow_networks: vec!["127.0.0.1".parse().expect("a network")],
         nat64_recheck: false,
         // Nobody is asked unless a test says so.

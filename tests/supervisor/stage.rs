@@ -354,6 +354,7 @@ fn gateway_config() -> GatewayConfig {
     GatewayConfig {
         program: env!("CARGO_BIN_EXE_safeurl").into(),
         run_dir: PathBuf::new(),
+        user: None,
         allow_networks: Vec::new(),
         nat64_recheck: false,
         // Nobody is asked.

@@ -24,6 +24,7 @@ pub mod check;
 mod checked;
 mod handle;
 mod journal;
+mod lockdown;
 mod message;
 pub mod process;
 mod race;
@@ -32,6 +33,7 @@ pub mod request;
 mod resolv_conf;
 mod resolve;
 mod tunnel;
+mod user;
 
 pub use adopted::AdoptedDoor;
 pub use budget::Budgets;
@@ -45,6 +47,9 @@ pub struct GatewayConfig {
     pub program: PathBuf,
     /// Where sockets and ledgers are kept; made with mode 0700 when missing.
     pub run_dir: PathBuf,
+    /// The user the process runs as, by name, uid or uid:gid; neither root nor a container's. `None`: uid 60599 where
+    /// root starts it, else who starts it.
+    pub user: Option<String>,
     /// Networks that may be dialled on any port although the rules would deny them.
     pub allow_networks: Vec<Network>,
     /// Judge addresses inside the well-known NAT64 prefix by the IPv4 address they embed.
@@ -65,7 +70,11 @@ impl GatewayError {
     pub const fn may_pass(&self) -> bool {
         match self {
             Self::Died | Self::NoAnswer { .. } | Self::Control { .. } => true,
-            Self::Files { .. } | Self::Start { .. } | Self::Refused { .. } | Self::NotControlled => false,
+            Self::User { .. }
+            | Self::Files { .. }
+            | Self::Start { .. }
+            | Self::Refused { .. }
+            | Self::NotControlled => false,
         }
     }
 }
@@ -73,6 +82,14 @@ impl GatewayError {
 /// Why a gateway did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
+    /// The process cannot run as the user it should.
+    #[error("cannot run the gateway as user {user}: {reason}")]
+    User {
+        /// As it was given, or the number of the program's own.
+        user: String,
+        /// What stands against it.
+        reason: String,
+    },
     /// A folder, socket or ledger file cannot be made or read.
     #[error("cannot use {path}")]
     Files {

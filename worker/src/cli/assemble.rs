@@ -150,6 +150,7 @@ pub(super) fn gateway(settings: &Settings) -> GatewayConfig {
     GatewayConfig {
         program: THIS_PROGRAM.into(),
         run_dir: settings.sandbox.run_dir.clone(),
+        user: gateway.user.clone(),
         allow_networks: gateway.allow_networks.clone(),
         nat64_recheck: nat64_recheck(gateway.nat64),
         resolvers: gateway.resolvers.clone(),

@@ -70,6 +70,7 @@ pub(super) static KEYS: &[Key] = &[
         &[older("DOCKER_HOST"), Older { name: "DOCKER_SOCKET_PATH", around: ("unix://", "") }],
     ),
     key("sandbox.run_dir"),
+    key("gateway.user"),
     list("gateway.allow_networks"),
     key("gateway.resolvers"),
     key("gateway.hosts"),

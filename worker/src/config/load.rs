@@ -90,6 +90,7 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             run_dir: r.get("sandbox.run_dir", &Folder { otherwise: run_dir, most: MAX_RUN_DIR_BYTES }),
         },
         gateway: Gateway {
+            user: r.get("gateway.user", &Name { also: ":", what: "a user's name, uid or uid:gid" }),
             allow_networks: r.get("gateway.allow_networks", &List { of: Subnet, most: MAX_LIST }),
             resolvers: r.get("gateway.resolvers", &List { of: rule::Resolver, most: 16 }),
             hosts: r.get("gateway.hosts", &HostMap { most: MAX_LIST }),

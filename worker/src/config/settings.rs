@@ -142,6 +142,8 @@ pub enum NetworkMode {
 /// The way out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gateway {
+    /// Whom it runs as: a name, a uid or uid:gid; `None` is a user of the program's own, or who starts it.
+    pub user: Option<String>,
     /// Reachable although the rules deny them.
     pub allow_networks: Vec<Network>,
     /// Name servers; empty means those of `/etc/resolv.conf`.

@@ -2,8 +2,8 @@
 //!
 //! Unbound, every connection is closed at once, and one from the container spoils the door for good. Bound, it
 //! serves until it is closed or the attempt's deadline passes; the death of the supervisor changes nothing. Closing
-//! is an order of the supervisor, or a visit by the user this process runs as: that is how a worker closes that goes
-//! on with the job of another one and has no control socket. There is no way back from bound to unbound, and no
+//! is an order of the supervisor, or a visit by the supervisor's user: that is how a worker closes that goes on with the
+//! job of another one and has no control socket. There is no way back from bound to unbound, and no
 //! second attempt.
 
 use std::fs::File;
@@ -53,6 +53,9 @@ enum Closing {
 pub(super) struct Means {
     pub(super) resolver: Arc<Resolver>,
     pub(super) connect_timeout: Duration,
+    /// The user whose workers may end a binding: the supervisor's. It does not matter whether that one lives, for one
+    /// that was stopped for longer than its leases has lost its jobs without being dead. Containers have uids of their own.
+    pub(super) owner: u32,
     pub(super) reports: mpsc::UnboundedSender<Report>,
 }
 
@@ -112,7 +115,7 @@ impl Opened {
                     None => return None,
                 },
                 visitor = listener.accept() => match visitor {
-                    Ok((visitor, _)) => match Visitor::of(&visitor, uid) {
+                    Ok((visitor, _)) => match Visitor::of(&visitor, uid, means.owner) {
                         Visitor::Container if !touched => {
                             touched = true;
                             means.report(Report::TouchedUnbound { door: door.clone() });
@@ -183,7 +186,7 @@ impl Bound {
                     None => supervised = false,
                 },
                 visitor = self.listener.accept() => match visitor {
-                    Ok((visitor, _)) => match Visitor::of(&visitor, self.uid) {
+                    Ok((visitor, _)) => match Visitor::of(&visitor, self.uid, means.owner) {
                         Visitor::Container if visits_left > 0 && connections.len() < most_open => {
                             visits_left -= 1;
                             connections.spawn(tunnel::serve(visitor, Arc::clone(&self.attempt), ending.clone()));
@@ -223,8 +226,8 @@ fn refused(number: u64, reason: &str) -> Report {
 /// Who connected, by what the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Visitor {
-    /// A process of the container. Where that one's uid is ours as well it is taken for this: a container must never
-    /// close its own door.
+    /// A process of the container. Where that one's uid is the owner's as well it is taken for this: a container must
+    /// never close its own door.
     Container,
     /// A worker.
     Owner,
@@ -234,18 +237,11 @@ enum Visitor {
 }
 
 impl Visitor {
-    fn of(visitor: &UnixStream, container: u32) -> Self {
+    fn of(visitor: &UnixStream, container: u32, owner: u32) -> Self {
         match visitor.peer_cred().map(|peer| peer.uid()) {
             Ok(uid) if uid == container => Self::Container,
-            Ok(uid) if may_close(uid) => Self::Owner,
+            Ok(uid) if uid == owner => Self::Owner,
             Ok(_) | Err(_) => Self::Stranger,
         }
     }
-}
-
-/// Whether this user may end a binding: the one this process runs as, who could kill it and write its ledger as well.
-/// It does not matter whether the supervisor lives, for one that was stopped for longer than its leases has lost its
-/// jobs without being dead. Containers have uids of their own.
-fn may_close(uid: u32) -> bool {
-    uid == rustix::process::geteuid().as_raw()
 }

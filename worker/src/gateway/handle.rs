@@ -16,11 +16,13 @@ use rustix::fs::FlockOperation;
 use safeurl_protocol::ledger::Ledger;
 use tokio::process::{Child, Command as Program};
 use tokio::sync::{Notify, oneshot, watch};
+use tracing::debug;
 
 use super::budget::Budgets;
 use super::channel::{self, Channel};
 use super::message::{Command, Order, Report, Settings};
 use super::record::{self, DoorFiles};
+use super::user::{self, Ids};
 use super::{GatewayConfig, GatewayError};
 
 /// What the process is called in lists of processes, whatever the path that it is started by.
@@ -79,8 +81,10 @@ impl Gateway {
     /// Starts the process and configures it.
     ///
     /// # Errors
-    /// When the run directory cannot be made, the program cannot be started, or it does not accept the settings.
+    /// When the user cannot be taken, the run directory cannot be made, the program cannot be started, or it does not
+    /// accept the settings or cannot lock itself down.
     pub async fn spawn(config: GatewayConfig) -> Result<Self, GatewayError> {
+        let user = user::chosen(config.user.as_deref())?;
         let files = |source| GatewayError::Files { path: config.run_dir.clone(), source };
         // The engine wants absolute paths for mounts.
         let run_dir = std::path::absolute(&config.run_dir).map_err(files)?;
@@ -113,7 +117,7 @@ impl Gateway {
         });
         let listening = tokio::spawn(Arc::clone(&shared).listen(child));
         let gateway = Self { shared, _listening: Arc::new(Listening(listening)) };
-        gateway.shared.order(Command::Configure(settings(&config)), &[]).await?;
+        gateway.shared.order(Command::Configure(settings(&config, user)), &[]).await?;
         Ok(gateway)
     }
 
@@ -189,6 +193,7 @@ impl Shared {
             match report {
                 Report::Done { number } => self.answered(number, Ok(())),
                 Report::Refused { number, reason } => self.answered(number, Err(reason)),
+                Report::LockedDown { files } => debug!(files, "the gateway is locked down"),
                 Report::TouchedUnbound { door } => self.tell(GatewayEvent::TouchedUnbound { door }),
             }
         }
@@ -333,7 +338,7 @@ impl Drop for Door {
     }
 }
 
-fn settings(config: &GatewayConfig) -> Settings {
+fn settings(config: &GatewayConfig, user: Option<Ids>) -> Settings {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Settings {
         allow_networks: config.allow_networks.iter().map(ToString::to_string).collect(),
@@ -342,6 +347,9 @@ fn settings(config: &GatewayConfig) -> Settings {
         hosts: config.hosts.clone(),
         dns_timeout_ms: millis(config.dns_timeout),
         connect_timeout_ms: millis(config.connect_timeout),
+        // Whoever goes on with an attempt of this process runs as the same user.
+        owner: rustix::process::geteuid().as_raw(),
+        user,
     }
 }
 

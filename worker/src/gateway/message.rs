@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budgets;
+use super::user::Ids;
 
 /// An order of the supervisor, answered by a [`Report`] with the same number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +52,10 @@ pub(super) struct Settings {
     pub(super) hosts: BTreeMap<String, IpAddr>,
     pub(super) dns_timeout_ms: u64,
     pub(super) connect_timeout_ms: u64,
+    /// The user whose workers may end bindings.
+    pub(super) owner: u32,
+    /// The user to become; without one it stays who it is.
+    pub(super) user: Option<Ids>,
 }
 
 /// What the process says.
@@ -61,6 +66,8 @@ pub(super) enum Report {
     Done { number: u64 },
     /// The order was not carried out.
     Refused { number: u64, reason: String },
+    /// It gave up what it does not need; said once, before it is configured. How the kernel keeps files from it.
+    LockedDown { files: String },
     /// Somebody connected to a door that is not bound.
     TouchedUnbound { door: String },
 }

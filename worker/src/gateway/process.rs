@@ -1,8 +1,9 @@
 //! The gateway process: carries out a supervisor's orders, and outlives it until its last deadline.
 //!
 //! It holds no socket of the engine, no database and no secret. Its control socket is descriptor 0; its first
-//! order configures it. When that socket ends it takes no orders any more, drops doors that are not bound, goes on
-//! with those that are, and exits after the last.
+//! order configures it. Then it opens what it will ever need, gives up every right beyond that ([`lockdown`]), and only
+//! then answers: no door is opened before. When that socket ends it takes no orders any more, drops doors that are not
+//! bound, goes on with those that are, and exits after the last.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 use super::GatewayError;
 use super::binding::{Means, Opened, Wish};
 use super::channel::{Channel, Packet};
+use super::lockdown;
 use super::message::{Command, Order, Report, Settings};
 use super::resolv_conf;
 use super::resolve::Resolver;
@@ -62,20 +64,16 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Whoever reads the supervisor's messages through a pipe waits for its end, which must not take until our last
-/// deadline.
-fn let_go_of_stderr() {
-    if let Ok(null) = File::options().write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stderr(&null);
-    }
-}
-
 async fn serve(control: OwnedFd) -> io::Result<()> {
     // The kernel hangs up on a process group that is stopped when its parent dies; that must not end the bindings.
     let _deaf = signal(SignalKind::hangup())?;
+    // Whoever reads the supervisor's messages through a pipe waits for its end, which must not take until our last
+    // deadline. Afterwards no file can be opened for it.
+    let nowhere = File::options().write(true).open("/dev/null").ok();
     let channel = Channel::new(control)?;
     let (reports, mut outbox) = mpsc::unbounded_channel();
-    let mut doors = Doors { means: None, reports, open: HashMap::new(), tasks: JoinSet::new() };
+    let Some(means) = configured(&channel, &reports).await? else { return Ok(()) };
+    let mut doors = Doors { means, reports, open: HashMap::new(), tasks: JoinSet::new() };
     let mut supervised = true;
     loop {
         tokio::select! {
@@ -85,7 +83,9 @@ async fn serve(control: OwnedFd) -> io::Result<()> {
                 Ok(None) | Err(_) => {
                     supervised = false;
                     doors.open.clear();
-                    let_go_of_stderr();
+                    if let Some(nowhere) = &nowhere {
+                        let _ = rustix::stdio::dup2_stderr(nowhere);
+                    }
                 }
             },
             Some(report) = outbox.recv() => {
@@ -108,9 +108,54 @@ async fn serve(control: OwnedFd) -> io::Result<()> {
     }
 }
 
+/// Carries out the first order, which must be to configure. `None` when there is no supervisor any more, or it was told
+/// why this process does not serve.
+async fn configured(channel: &Channel, reports: &mpsc::UnboundedSender<Report>) -> io::Result<Option<Means>> {
+    let Ok(Some(packet)) = channel.receive().await else { return Ok(None) };
+    let Order { number, command } = serde_json::from_slice(&packet.bytes)?;
+    let Command::Configure(settings) = command else {
+        let reason = "the gateway is not configured".to_owned();
+        return channel.send(&Report::Refused { number, reason }, &[]).await.map(|()| None);
+    };
+    let user = settings.user;
+    // What the settings name is read first: afterwards no file can be.
+    let ready = means(settings, reports.clone()).and_then(|means| {
+        let files =
+            lockdown::lock_down(user).map_err(|error| format!("it cannot be locked down: {error}"))?;
+        Ok((means, files))
+    });
+    match ready {
+        Ok((means, files)) => {
+            channel.send(&Report::LockedDown { files: files.to_owned() }, &[]).await?;
+            channel.send(&Report::Done { number }, &[]).await?;
+            Ok(Some(means))
+        }
+        // The supervisor says it; twice would be once too much.
+        Err(reason) => channel.send(&Report::Refused { number, reason }, &[]).await.map(|()| None),
+    }
+}
+
+fn means(settings: Settings, reports: mpsc::UnboundedSender<Report>) -> Result<Means, String> {
+    let allow = settings.allow_networks.iter().map(|text| text.parse::<Network>());
+    let allow = allow.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let servers = if settings.resolvers.is_empty() { system_servers() } else { settings.resolvers };
+    let resolver = Resolver::new(
+        Policy::new(allow, settings.nat64_recheck),
+        settings.hosts,
+        &servers,
+        Duration::from_millis(settings.dns_timeout_ms),
+    );
+    Ok(Means {
+        resolver: Arc::new(resolver.map_err(|error| error.to_string())?),
+        connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
+        owner: settings.owner,
+        reports,
+    })
+}
+
 /// The doors this process keeps, each in a task of its own.
 struct Doors {
-    means: Option<Means>,
+    means: Means,
     reports: mpsc::UnboundedSender<Report>,
     open: HashMap<String, mpsc::UnboundedSender<Wish>>,
     tasks: JoinSet<String>,
@@ -120,7 +165,7 @@ impl Doors {
     fn carry_out(&mut self, packet: Packet) -> io::Result<()> {
         let Order { number, command } = serde_json::from_slice(&packet.bytes)?;
         let result = match command {
-            Command::Configure(settings) => self.configure(settings).map(|()| true),
+            Command::Configure(_) => Err("the gateway is configured already".to_owned()),
             Command::Open { door, uid } => self.open(door, uid, packet.descriptors).map(|()| true),
             // A door answers for itself; one that is gone cannot.
             Command::Bind { door, attempt, budgets } => {
@@ -143,29 +188,7 @@ impl Doors {
         self.open.get(door).is_some_and(|wishes| wishes.send(wish).is_ok())
     }
 
-    fn configure(&mut self, settings: Settings) -> Result<(), String> {
-        if self.means.is_some() {
-            return Err("the gateway is configured already".to_owned());
-        }
-        let allow = settings.allow_networks.iter().map(|text| text.parse::<Network>());
-        let allow = allow.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-        let servers = if settings.resolvers.is_empty() { system_servers() } else { settings.resolvers };
-        let resolver = Resolver::new(
-            Policy::new(allow, settings.nat64_recheck),
-            settings.hosts,
-            &servers,
-            Duration::from_millis(settings.dns_timeout_ms),
-        );
-        self.means = Some(Means {
-            resolver: Arc::new(resolver.map_err(|error| error.to_string())?),
-            connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
-            reports: self.reports.clone(),
-        });
-        Ok(())
-    }
-
     fn open(&mut self, door: String, uid: u32, descriptors: Vec<OwnedFd>) -> Result<(), String> {
-        let means = self.means.clone().ok_or("the gateway is not configured")?;
         if self.open.contains_key(&door) {
             return Err("the door is open already".to_owned());
         }
@@ -175,6 +198,7 @@ impl Doors {
             .map_err(|error| error.to_string())?;
         let (wishes, inbox) = mpsc::unbounded_channel();
         self.open.insert(door.clone(), wishes);
+        let means = self.means.clone();
         self.tasks.spawn(async move {
             opened.keep(inbox, means).await;
             door

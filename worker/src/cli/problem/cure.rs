@@ -37,6 +37,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<GatewayError>() {
         return Some(match error {
             GatewayError::NotControlled => "`safeurl worker` and `safeurl scan` start it",
+            GatewayError::User { .. } => {
+                "gateway.user names the user of the gateway's process; a worker that is not root leaves it empty"
+            }
             _ => "`safeurl doctor` tries the gateway; sandbox.run_dir names the folder of its sockets",
         });
     }
