@@ -81,6 +81,30 @@ fn scans_whose_worker_and_gateway_are_killed_are_done_again_uncounted() {
 }
 
 #[test]
+fn scans_whose_gateway_alone_is_killed_are_done_again_by_the_same_worker_through_another() {
+    let pages = Gated::start();
+    let stage = Stage::new();
+    let orphans = ["/early/1", "/early/2", "/early/3"];
+    pages.submit(&stage, &orphans);
+    let worker = stage.worker(&["--concurrency", "3"]);
+    pages.wait_for_hits(&stage, &orphans);
+    let first = gateway_of(&worker);
+    kill(&[first]);
+    wait_until("another gateway runs", &stage, || children_of(&worker).iter().any(|pid| *pid != first));
+    pages.early.open();
+    stage.wait_for(&count("COMPLETED"), "3", LONG);
+
+    pages.assert_hits(&orphans, 2);
+    assert_eq!(requeued(&stage).len(), orphans.len());
+    assert!(requeued(&stage).iter().all(|edge| edge[1] == LOST), "{:?}", requeued(&stage));
+    let counted = stage.query("SELECT DISTINCT attempt, attempt - attempt_base, losses FROM scan_jobs");
+    assert_eq!(counted, [["2", "1", "1"]]);
+    leftovers::none_but_of(&worker, &stage, LONG);
+    stop(worker, &stage);
+    leftovers::none_within(&stage, LONG);
+}
+
+#[test]
 fn scans_that_ended_while_no_worker_lived_are_settled_by_the_next() {
     let pages = Gated::start();
     let stage = Stage::new().with("SAFEURL_SANDBOX_TIMEOUT", "6s");
