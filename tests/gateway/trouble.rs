@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
-use safeurl::gateway::{GatewayError, leftovers};
+use safeurl::gateway::{Gateway, GatewayConfig, GatewayError, leftovers};
 
 use crate::supervisor::process;
-use crate::world::{CONTAINER, PLENTY, RunDir, Trap, ask, bound_for, gateway, names};
+use crate::world::{CONTAINER, PLENTY, RunDir, Trap, ask, bound_for, config, gateway, names};
 
 /// A run directory on a small disk of its own.
 struct SmallDisk(RunDir);
@@ -120,6 +121,20 @@ async fn a_door_that_cannot_be_made_says_which_file_and_leaves_none() {
     let door = bound_for(&gateway, CONTAINER, PLENTY).await;
     assert!(door.close().await.expect("closed").complete);
     door.discard().expect("removed");
+}
+
+#[tokio::test]
+async fn a_gateway_that_talks_nonsense_is_given_up_and_killed() {
+    let run_dir = RunDir::new();
+    std::fs::create_dir(&run_dir.0).expect("made");
+    let (program, pid) = (run_dir.0.join("program"), run_dir.0.join("pid"));
+    let script = format!("#!/bin/sh\necho $$ >{}\nprintf nonsense >&0\nexec /bin/sleep 600\n", pid.display());
+    std::fs::write(&program, script).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let spawned = Gateway::spawn(GatewayConfig { program, ..config(&run_dir) }).await;
+    assert!(matches!(spawned, Err(GatewayError::Died)), "{spawned:?}");
+    let pid: u32 = std::fs::read_to_string(pid).expect("it ran").trim().parse().expect("a number");
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "it would sleep on");
 }
 
 #[tokio::test]

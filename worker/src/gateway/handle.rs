@@ -34,6 +34,10 @@ const ACKNOWLEDGE: Duration = Duration::from_secs(10);
 /// How long an orderly shutdown waits for the process to go.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
+/// The most events that wait to be acted on. A process that was taken over may send them without end; a true one sends
+/// one a door.
+const MOST_EVENTS: usize = 4096;
+
 /// A running gateway process. Clones and doors share it; when the last of them is dropped the process is left to
 /// itself and ends after its last bound attempt.
 #[derive(Debug, Clone)]
@@ -188,8 +192,12 @@ impl Shared {
     /// Hears the process until it is gone. Owned by the [`Gateway`] handles.
     async fn listen(self: Arc<Self>, mut child: Child) {
         while let Ok(Some(packet)) = self.channel.receive().await {
-            // Something else than a report means that it is not our gateway any more.
-            let Ok(report) = serde_json::from_slice::<Report>(&packet.bytes) else { break };
+            // Something else than a report means that it is not our gateway any more: it must not go on by itself.
+            let Ok(report) = serde_json::from_slice::<Report>(&packet.bytes) else {
+                // Failing means that it has ended.
+                let _ = child.start_kill();
+                break;
+            };
             match report {
                 Report::Done { number } => self.answered(number, Ok(())),
                 Report::Refused { number, reason } => self.answered(number, Err(reason)),
@@ -214,7 +222,13 @@ impl Shared {
     }
 
     fn tell(&self, event: GatewayEvent) {
-        self.events().push_back(event);
+        let mut events = self.events();
+        // A visited door refuses to be bound all the same, so that nothing is lost with what is not told.
+        if events.len() >= MOST_EVENTS && event != GatewayEvent::Died {
+            return;
+        }
+        events.push_back(event);
+        drop(events);
         self.news.notify_one();
     }
 
@@ -373,4 +387,31 @@ fn make_socket(files: &DoorFiles) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn events_without_end_are_not_kept_and_the_death_is_told_after_them() {
+        let (ours, _theirs) = channel::pair().expect("a socket pair");
+        let shared = Shared {
+            channel: Channel::new(ours).expect("an end"),
+            run_dir: PathBuf::new(),
+            pid: None,
+            next_number: AtomicU64::new(1),
+            alive: watch::Sender::new(true),
+            closing: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            events: Mutex::default(),
+            news: Notify::new(),
+        };
+        for door in 0..MOST_EVENTS * 2 {
+            shared.tell(GatewayEvent::TouchedUnbound { door: door.to_string() });
+        }
+        shared.tell(GatewayEvent::Died);
+        assert_eq!(shared.events().len(), MOST_EVENTS + 1);
+        assert_eq!(shared.events().pop_back(), Some(GatewayEvent::Died));
+    }
 }
