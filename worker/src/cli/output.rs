@@ -69,24 +69,41 @@ impl<W: Write> Output<W> {
     /// # Errors
     /// As [`Output::line`].
     pub fn json(&mut self, document: &impl Serialize) -> anyhow::Result<()> {
-        self.line(&serde_json::to_string(document).context("cannot write the results as JSON")?)
+        self.line(&json(document).context("cannot write the results as JSON")?)
     }
+}
+
+/// Compact JSON with what would steer a terminal written as `\u....`, which means the same to whoever reads it: JSON
+/// itself asks for that with the first 32 characters alone.
+///
+/// # Errors
+/// As [`serde_json::to_string`].
+pub fn json(document: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(document)?;
+    if !text.contains(steers) {
+        return Ok(text);
+    }
+    // They stand in strings only, and all of them are below U+10000.
+    let escaped =
+        text.chars().map(|c| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() });
+    Ok(escaped.collect())
 }
 
 /// Text with what would steer a terminal written out: control characters, and those that turn the direction of
 /// writing around (<https://trojansource.codes/>).
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
     let escaped =
         text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() });
     Cow::Owned(escaped.collect())
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -119,6 +136,14 @@ mod tests {
         let mut output = Output::new(Vec::new());
         output.json(&serde_json::json!({"a": "x\ny"})).expect("memory takes it");
         assert_eq!(output.to, b"{\"a\":\"x\\ny\"}\n");
+    }
+
+    #[test]
+    fn a_document_steers_no_terminal_and_means_the_same() {
+        let document = serde_json::json!({"a": "é\u{1b}\u{7f}\u{9b}31m\u{202e}\u{2066}\u{fffd}"});
+        let text = json(&document).expect("it is JSON");
+        assert_eq!(text, "{\"a\":\"é\\u001b\\u007f\\u009b31m\\u202e\\u2066\u{fffd}\"}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("it is JSON"), document);
     }
 
     #[test]

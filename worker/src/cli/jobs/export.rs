@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use super::{Export, Format, open};
 use crate::cli::csv;
 use crate::cli::exit::Exit;
-use crate::cli::output::{Output, plain};
+use crate::cli::output::{self, Output, plain};
 use crate::cli::problem::Annotate as _;
 use crate::cli::scan::View;
 use crate::domain::document::{Document, Summary};
@@ -79,8 +79,8 @@ async fn write<W: Write>(
 fn record(document: &Document, args: &Export) -> anyhow::Result<String> {
     let json = match (args.format, args.view) {
         (Format::Csv, _) => return Ok(csv::row(document)),
-        (Format::Jsonl, View::Full) => serde_json::to_string(document),
-        (Format::Jsonl, View::Summary) => serde_json::to_string(&Summary::of(document)),
+        (Format::Jsonl, View::Full) => output::json(document),
+        (Format::Jsonl, View::Summary) => output::json(&Summary::of(document)),
     };
     json.context("cannot write a document as JSON")
 }
