@@ -6,6 +6,8 @@ mod adoption;
 mod death;
 #[path = "gateway/lockdown.rs"]
 mod lockdown;
+#[path = "gateway/hostile.rs"]
+mod hostile;
 #[path = "gateway/race.rs"]
 mod race;
 #[path = "gateway/supervisor.rs"]
