@@ -1,7 +1,13 @@
 //! Plays the fetcher in the sandbox's tests: says it is ready, reads one line, and does what it says.
 //!
 //! Uses std alone and is compiled by the tests as one static program. The line is a list of steps separated by
-//! `|`; the first argument says how it starts.
+//! `|`; the first argument says how it starts. One that obeys the page gets a real job instead of such a line: the
+//! steps are the last part of the URL's path, in hexadecimal and a line each.
+
+mod acts;
+mod calls;
+mod digest;
+mod facts;
 
 use std::fs;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -19,6 +25,10 @@ fn main() {
             eprintln!("no space left");
             exit(3);
         }
+        // A process of a fork bomb.
+        Some("park") => loop {
+            thread::park();
+        },
         Some("impatient") => {
             say("{\"ready\":1,\"protocol\":2}\n");
             exit(10);
@@ -29,10 +39,40 @@ fn main() {
     if io::stdin().lock().read_line(&mut line).is_err() || !line.ends_with('\n') {
         exit(10);
     }
-    for step in line.trim_end_matches('\n').split('|') {
+    let line = line.trim_end_matches('\n');
+    let (attempt, steps) = match field(line, "url") {
+        Some(url) => {
+            let steps = unhex(url.rsplit('/').next().unwrap_or_default());
+            (field(line, "attempt").unwrap_or_default(), String::from_utf8(steps).unwrap_or_default())
+        }
+        None => ("", line.replace('|', "\n")),
+    };
+    for step in steps.split('\n') {
         let (step, argument) = step.split_once(' ').unwrap_or((step, ""));
-        act(step, argument);
+        match step {
+            "report" => acts::report(attempt, argument),
+            "report-as" => {
+                let (other, text) = argument.split_once(' ').unwrap_or((argument, ""));
+                acts::report(other, text);
+            }
+            "report-of" => {
+                let (times, text) = argument.split_once(' ').unwrap_or(("0", ""));
+                acts::report(attempt, &text.repeat(times.parse().unwrap_or_default()));
+            }
+            _ => act(step, argument),
+        }
     }
+}
+
+/// The text of a field of a JSON object that has no escapes in it.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("\"{name}\":\""))?;
+    rest.split('"').next()
+}
+
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    digits.chunks_exact(2).map(|two| (two[0] * 16 + two[1]) as u8).collect()
 }
 
 fn act(step: &str, argument: &str) {
@@ -46,18 +86,9 @@ fn act(step: &str, argument: &str) {
         "hang" => loop {
             thread::park();
         },
-        "spin" => loop {
-            std::hint::spin_loop();
-        },
         "flood" => loop {
             fill(&mut io::stdout().lock(), 1 << 16);
         },
-        "eat" => {
-            let mut eaten = vec![];
-            loop {
-                eaten.push(vec![1_u8; 1 << 20]);
-            }
-        }
         // Says that it is here and goes on when told to.
         "meet" => {
             let mut socket = UnixStream::connect(DOOR).expect("the door is open");
@@ -66,6 +97,15 @@ fn act(step: &str, argument: &str) {
             socket.read_exact(&mut answer).expect("somebody answers");
         }
         "probe" => probe(),
+        "facts" => facts::tell(),
+        "cry" => io::stderr().write_all(&unhex(argument)).expect("somebody reads"),
+        "walk" => facts::walk(argument),
+        // So many times what follows.
+        "repeat" => {
+            let (times, text) = argument.split_once(' ').unwrap_or(("0", ""));
+            say(&text.repeat(times.parse().unwrap_or_default()));
+        }
+        other if acts::act(other, argument) => {}
         other => panic!("unknown step {other}"),
     }
 }

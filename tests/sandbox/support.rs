@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::own_engine::TestEngine;
 
-const PUPPET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/puppet/main.rs");
+const PUPPET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/puppet");
 
 /// The attempt that every job of these tests is.
 pub(crate) const ATTEMPT: &str = "0198c5c0-0000-7000-8000-000000000000/1";
@@ -199,7 +199,7 @@ pub(crate) async fn puppet(mode: &str) -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let turn = fs::File::create(folder.join("puppet.lock")).expect("a folder of ours");
     turn.lock().expect("a file system with locks");
-    let source = sha256(&fs::read(PUPPET).expect("the puppet's source"));
+    let source = sha256(&sources());
     let tag = format!("safeurl-test-puppet:{mode}-{}", &source[..12]);
     if image::resolve(&engine, Some(&tag)).await.is_err() {
         let dockerfile = format!(
@@ -213,13 +213,21 @@ pub(crate) async fn puppet(mode: &str) -> String {
     tag
 }
 
+/// All files of the puppet, in a fixed order.
+fn sources() -> Vec<u8> {
+    let entries = fs::read_dir(PUPPET).expect("the puppet's sources");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files.iter().flat_map(|file| fs::read(file).expect("a source")).collect()
+}
+
 /// The puppet as a static program.
 fn compiled(program: &Path) -> Vec<u8> {
     if !program.exists() {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let status = Command::new(rustc)
             .args(["--edition=2024", "-Copt-level=1", "-Cstrip=symbols", "-Cpanic=abort"])
-            .args(["-Ctarget-feature=+crt-static", PUPPET, "-o"])
+            .args(["-Ctarget-feature=+crt-static", &format!("{PUPPET}/main.rs"), "-o"])
             .arg(program)
             .status()
             .expect("rustc runs");

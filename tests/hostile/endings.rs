@@ -1,0 +1,60 @@
+//! Speaking and dying in ways that nobody expects, through the sandbox's own judgement of it.
+
+use std::time::Duration;
+
+use safeurl::sandbox::{Outcome, Ran, Sandbox as _};
+
+use crate::support::{ATTEMPT, LONG, MIB, Place, filled, header, report, sha256};
+
+/// One container of this place that does this; it is dead afterwards, and removed without a trace.
+async fn ran(place: &Place, steps: &str, limit: Duration) -> Ran {
+    let ran = place.run_for(steps, limit).await;
+    for container in place.docker.list().await.expect("the engine lists") {
+        assert!(!container.running, "{container:?}");
+        place.docker.remove(&container.id).await.expect("removed");
+    }
+    assert_eq!(place.docker.list().await.expect("the engine lists"), []);
+    ran
+}
+
+#[tokio::test]
+async fn signals_that_are_ignored_do_not_keep_a_container_alive() {
+    let place = Place::new().await;
+    let held = ran(&place, "ignore-signals|hang", Duration::from_secs(2)).await;
+    assert_eq!((held.outcome, held.exit_code), (Outcome::TimedOut, Some(137)));
+    let orderly = ran(&place, &format!("ignore-signals|{}|exit 0", report(10)), LONG).await;
+    assert_eq!((orderly.outcome, orderly.exit_code), (Outcome::Reported(filled(10)), Some(0)));
+}
+
+#[tokio::test]
+async fn a_container_that_closes_its_output_and_lives_on_is_killed_long_before_its_time() {
+    let place = Place::new().await;
+    let silent = ran(&place, "close-stdout|hang", Duration::from_secs(2)).await;
+    // The engine keeps the other end of a pipe open that only the container has closed.
+    assert_eq!(silent.outcome, Outcome::TimedOut);
+    let spoke = ran(&place, &format!("{}|close-stdout|hang", report(10)), LONG).await;
+    assert_eq!((spoke.outcome, spoke.exit_code), (Outcome::Reported(filled(10)), Some(137)));
+    assert!(spoke.run_ms < 30_000, "{} ms", spoke.run_ms);
+}
+
+#[tokio::test]
+async fn output_without_end_is_cut_off_in_pieces_of_a_byte_as_well() {
+    let place = Place::with("obedient", |config| config.output_bytes = 4096).await;
+    let announced = header(ATTEMPT, 4096, &sha256(&filled(4096)));
+    for steps in ["drip 0".to_owned(), "flood".to_owned(), format!("print {announced}|drip 0")] {
+        let held = ran(&place, &steps, LONG).await;
+        let told = matches!(&held.outcome, Outcome::Invalid { .. } | Outcome::TooLarge);
+        assert!(told && held.exit_code == Some(137), "{steps}: {held:?}");
+    }
+    // What ends is read to its end, however small the pieces.
+    let bytes = vec![b'a'; 3000];
+    let steps = format!("print {}|drip 3000|exit 0", header(ATTEMPT, 3000, &sha256(&bytes)));
+    assert_eq!(ran(&place, &steps, LONG).await.outcome, Outcome::Reported(bytes));
+}
+
+#[tokio::test]
+async fn a_mebibyte_of_brackets_where_the_header_belongs_is_no_header() {
+    let place = Place::with("obedient", |config| config.output_bytes = 4 * MIB).await;
+    let held = ran(&place, &format!("repeat {MIB} [|exit 0"), LONG).await;
+    assert_eq!(held.outcome, Outcome::Invalid { reason: "the header line is too long".to_owned() });
+}
