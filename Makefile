@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd interop compose minutes url corpora
+.PHONY: help demo build stage image scan test mutants-spec model chaos test-corpora lint pictures compiler engine systemd interop compose minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -62,6 +62,12 @@ minutes:
 	@case '$(MINUTES)' in *[!0-9.]* | *.*.* | '') ;; *[1-9]*) exit 0 ;; esac; \
 	echo "error: for how many minutes? hint: make chaos MINUTES=2" >&2; exit 2
 	@test "$$(id -u)" = 0 || { echo "error: chaos needs an engine of its own, which needs root; hint: sudo make chaos MINUTES=$(MINUTES)" >&2; exit 1; }
+
+# Without the snapshot of the specification, which would show any change of it: the containers themselves have to.
+mutants-spec: engine stage ## Change each decision of the container's specification and see that a container shows it; hours
+	@$(SUPPORT)/ensure-tools.sh nextest mutants
+	cargo mutants --package safeurl --file worker/src/sandbox/spec.rs --features safeurl/embed-fetcher \
+	--test-tool nextest --minimum-test-timeout 600 --output target -- --locked --test hostile --test sandbox
 
 # The program is built together with a test, so that it is the one that `make test` has built already.
 # QUEUE=embedded|bullmq and DATABASE=file|sqld choose what else the seed does.
