@@ -109,6 +109,7 @@ async fn nothing_arrives_at_a_denied_address_in_whatever_way_it_is_named() {
         ("169.254.169.254", "metadata"),
         ("0.0.0.0", "this-network"),
         ("[::]", "unspecified"),
+        ("${metadata}", "invalid-host"),
     ];
     for (n, (host, rule)) in hosts.iter().enumerate() {
         let mut reply = connect(&door, &format!("{host}:{}", trap.port())).await;

@@ -123,8 +123,9 @@ fn authority(target: &str) -> Option<Connect> {
         }
         None => (!host.contains(':')).then_some(host)?,
     };
-    // What separates the parts of a URL can only be there to confuse another parser.
-    let forbidden = |b: u8| b"/\\@?#[]<>^|\"`{}".contains(&b);
+    // What the URL standard forbids in a host can only be there to confuse another parser. Everything else may come
+    // out of a link, and whether it is a name is the resolver's to say, which writes down what it refuses.
+    let forbidden = |b: u8| b"/\\@?#[]<>^|".contains(&b);
     if host.is_empty() || host.len() > MAX_HOST_BYTES || host.bytes().any(forbidden) {
         return None;
     }
@@ -150,6 +151,7 @@ mod tests {
             ("[::1]:8080", "::1", 8080),
             ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
             ("%31.example:80", "%31.example", 80),
+            ("${a}\"`.example:80", "${a}\"`.example", 80),
         ] {
             assert_eq!(connect(target), Ok(Some(Connect { host: host.into(), port })), "{target}");
         }
