@@ -11,6 +11,7 @@ unexport URL
 export SCAN_TARGET := $(value URL)
 
 .PHONY: help demo build stage image scan test mutants-spec model chaos test-corpora lint pictures compiler engine systemd interop compose minutes url corpora
+.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd interop compose network minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -49,7 +50,10 @@ demo: engine build ## Scan a small site on loopback that shows each way a scan c
 compose:
 	@$(SUPPORT)/ensure-programs.sh docker-compose
 
-test: engine systemd interop compose stage ## Run all tests against a real engine and a real database
+network:
+	@$(SUPPORT)/ensure-programs.sh ip unshare
+
+test: engine systemd interop compose network stage ## Run all tests against a real engine and a real database
 	@$(SUPPORT)/ensure-tools.sh nextest
 	@$(SUPPORT)/ensure-sqld.sh
 	INSTA_UPDATE=no cargo nextest run --locked --workspace --features safeurl/embed-fetcher
@@ -89,7 +93,7 @@ corpora:
 model: compiler ## Check every order of crashes, lost leases and lost answers in a small world
 	@cargo test --locked --profile model -p safeurl --test model -- --ignored --nocapture --test-threads 1
 
-test-corpora: corpora engine stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)
+test-corpora: corpora engine network stage ## Run the tests over the corpora in SAFEURL_CORPORA (default ../shared/corpora)
 	@$(SUPPORT)/ensure-tools.sh nextest
 	@rm -rf target/corpora
 	python=$$($(SUPPORT)/ensure-html5lib.sh target/python) && \

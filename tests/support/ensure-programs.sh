@@ -9,6 +9,8 @@ package_of() {
     mkfs.ext4) echo e2fsprogs ;;
     dockerd) echo docker.io ;;
     docker-compose) echo docker-compose ;;
+    ip) echo iproute2 ;;
+    unshare) echo util-linux ;;
     *)
         echo "ensure-programs: error: nobody has said which package has $1" >&2
         exit 2
