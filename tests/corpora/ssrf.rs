@@ -3,7 +3,21 @@
 //!
 //! Each test prints a row: what was looked at, how much of it came out as labelled, and what did not, with the
 //! reason. An address or URL that is labelled `deny` and allowed fails, always; a host name is left to the
-//! gateway, which judges what it resolves to.
+//! gateway, which judges what it resolves to. `network` sends the same through the whole program.
+
+#[path = "../hostile_network/island.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod island;
+#[path = "../hostile_network/names.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod names;
+#[path = "ssrf/network.rs"]
+mod network;
+#[path = "../hostile_network/program.rs"]
+mod program;
+#[path = "../hostile_network/web.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod web;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
