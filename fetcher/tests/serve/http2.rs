@@ -1,5 +1,7 @@
 //! HTTP/2 as it should be, and as somebody would send it who means harm.
 
+mod attacks;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -10,6 +12,10 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use safeurl_protocol::{ErrorClass, Report};
 use tokio_rustls::TlsAcceptor;
 
+use crate::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, STATUS_200,
+    frame, html_head, literal, settings,
+};
 use crate::rig::{Door, Rig, class, header, listen, run, title};
 
 type Secure = StreamOwned<ServerConnection, TcpStream>;
@@ -47,50 +53,6 @@ fn fetch(handler: impl Fn(&mut Secure) + Send + Sync + 'static) -> Report {
     let rig = Rig::new();
     secure(&rig, &["h2"], handler);
     rig.fetch("https://a.test/")
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// A frame of RFC 9113 section 4.1.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let mut bytes = length[1..].to_vec();
-    bytes.extend_from_slice(&[kind, flags]);
-    bytes.extend_from_slice(&stream.to_be_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// A header that is written out (RFC 7541 section 6.2.2).
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let mut bytes = vec![0];
-    for text in [name, value] {
-        assert!(text.len() < 127);
-        bytes.push(text.len() as u8);
-        bytes.extend_from_slice(text.as_bytes());
-    }
-    bytes
-}
-
-/// `:status: 200`, from the static table.
-const STATUS_200: u8 = 0x88;
-
-fn settings() -> Vec<u8> {
-    frame(SETTINGS, 0, 0, &[])
-}
-
-/// The head of an HTML page.
-fn html_head() -> Vec<u8> {
-    let block = [vec![STATUS_200], literal("content-type", "text/html")].concat();
-    [settings(), frame(HEADERS, END_HEADERS, 1, &block)].concat()
 }
 
 /// Reads until the other side is gone.

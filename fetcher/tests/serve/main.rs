@@ -5,6 +5,8 @@ mod bridge;
 mod by_hand;
 mod endings;
 mod evidence;
+#[path = "../../../tests/support/frames.rs"]
+mod frames;
 mod hand_over;
 mod http2;
 mod icon;
