@@ -34,11 +34,17 @@ pub(super) fn read(der: &CertificateDer<'_>) -> Leaf {
     Leaf {
         subject: Some(crate::report::cut(certificate.subject().to_string(), MAX_DN_BYTES)),
         issuer: Some(crate::report::cut(certificate.issuer().to_string(), MAX_DN_BYTES)),
-        san_list: names(&certificate),
+        san_list: alternatives(&certificate),
         valid_from: Some(validity.not_before.timestamp()),
         valid_to: Some(validity.not_after.timestamp()),
         self_signed: certificate.subject().as_raw() == certificate.issuer().as_raw(),
     }
+}
+
+/// Subject and issuer, as they are written.
+pub(super) fn names(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some((certificate.subject().as_raw().to_vec(), certificate.issuer().as_raw().to_vec()))
 }
 
 /// The day of a time in seconds since the epoch.
@@ -47,7 +53,7 @@ pub(super) fn date(seconds: i64) -> String {
         .map_or_else(|_| "a day beyond the calendar".to_owned(), |time| time.to_datetime().date().to_string())
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+fn alternatives(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     extension
         .value

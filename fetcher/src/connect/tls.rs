@@ -139,6 +139,9 @@ fn explain(error: &std::io::Error) -> String {
         Some(Error::PeerIncompatible(_)) => {
             format!("the server does not speak TLS 1.2 or 1.3 as we do: {error}")
         }
+        Some(Error::InvalidMessage(rustls::InvalidMessage::HandshakePayloadTooLarge)) => {
+            "the server sends more than 64 KiB in one message of the TLS handshake".to_owned()
+        }
         Some(Error::InvalidMessage(_)) => format!("the server does not answer with TLS: {error}"),
         Some(Error::InvalidCertificate(rustls::CertificateError::BadSignature)) => {
             "the server cannot prove that the certificate is its own: the signature does not fit".to_owned()

@@ -36,13 +36,15 @@ struct Recording {
 }
 
 /// Why reading failed before the tape was taken.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Trouble {
     /// So many bytes arrived and the head did not end.
     NoEnd(usize),
     /// The server ended the TLS connection with this alert. One that wants a certificate of its visitors says so in
     /// TLS 1.3 only after the handshake.
     Alert(u8),
+    /// What the server sent after the handshake is no TLS, or more of it than anybody takes.
+    Misbehaved(String),
 }
 
 /// What a tape holds.
@@ -73,12 +75,15 @@ impl Tape {
     }
 
     fn fail(&self, error: &io::Error) {
-        let alert = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::AlertReceived(alert)) => u8::from(*alert),
-            _ => return,
+        let trouble = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::AlertReceived(alert)) => Trouble::Alert(u8::from(*alert)),
+            Some(other) => Trouble::Misbehaved(other.to_string()),
+            // More in one flight than it holds.
+            None if error.kind() == io::ErrorKind::InvalidData => Trouble::Misbehaved(error.to_string()),
+            None => return,
         };
         if let Some(tape) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            tape.trouble = Some(Trouble::Alert(alert));
+            tape.trouble = Some(trouble);
         }
     }
 

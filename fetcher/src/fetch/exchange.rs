@@ -208,8 +208,11 @@ async fn driven(answer: impl Future<Output = Hop>, connection: impl Future) -> H
 /// The hop that got no response head, with what the wire knows better than the parser, or else what the first bytes
 /// tell.
 fn unanswered(exchange: Exchange, taken: &Taken, told: impl FnOnce(&[u8]) -> String) -> Hop {
-    match taken.trouble {
-        Some(Trouble::Alert(code)) => failed(exchange, ErrorClass::Tls, tls::alert::sentence(code)),
+    match &taken.trouble {
+        Some(Trouble::Alert(code)) => failed(exchange, ErrorClass::Tls, tls::alert::sentence(*code)),
+        Some(Trouble::Misbehaved(how)) => {
+            failed(exchange, ErrorClass::Tls, format!("TLS broke after the handshake: {how}"))
+        }
         Some(Trouble::NoEnd(bytes)) => {
             let message = format!("{bytes} bytes arrived and the response's head did not end");
             failed(exchange, ErrorClass::HttpProtocol, message)

@@ -3,6 +3,8 @@
 mod bodies;
 mod bridge;
 mod by_hand;
+#[path = "../../../tests/support/chains.rs"]
+mod chains;
 mod endings;
 mod evidence;
 #[path = "../../../tests/support/frames.rs"]

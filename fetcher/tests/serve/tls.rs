@@ -1,5 +1,8 @@
 //! TLS servers, good enough and bad.
 
+mod chains;
+mod records;
+
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -69,6 +69,27 @@ impl Trust {
     }
 }
 
+/// Certificates that may be looked at on the way from a leaf to a root. An honest server sends one to three; where all
+/// have one name, each could be the issuer of every other, and the ways to try grow with the factorial of their number:
+/// a hundred of them cost ten thousand times what an honest chain does. webpki goes no deeper than this either.
+const MAX_ISSUERS: usize = 6;
+
+/// Those of `others` that can be issuers of the leaf, of its issuers, and so on, by their names. Some servers send a
+/// whole store of roots with it.
+fn issuers<'a>(leaf: &CertificateDer<'a>, others: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
+    let mut wanted: Vec<Vec<u8>> = certificate::names(leaf).map(|(_, issuer)| issuer).into_iter().collect();
+    let mut left: Vec<_> =
+        others.iter().filter_map(|other| Some((other, certificate::names(other)?))).collect();
+    let mut found = Vec::new();
+    while found.len() < MAX_ISSUERS {
+        let Some(at) = left.iter().position(|(_, (subject, _))| wanted.contains(subject)) else { break };
+        let (other, (_, issuer)) = left.remove(at);
+        found.push(other.clone());
+        wanted.push(issuer);
+    }
+    found
+}
+
 fn inside(facts: &Leaf, now: UnixTime) -> UnixTime {
     let mut seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     if let Some(to) = facts.valid_to {
@@ -152,10 +173,9 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let whole = &self.trust.whole;
-        if let Err(error) =
-            whole.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        {
-            let problems = self.trust.problems(end_entity, intermediates, server_name, now);
+        let issuers = issuers(end_entity, intermediates);
+        if let Err(error) = whole.verify_server_cert(end_entity, &issuers, server_name, ocsp_response, now) {
+            let problems = self.trust.problems(end_entity, &issuers, server_name, now);
             let wrong = if problems.is_empty() { complaint(&error) } else { problems.join("; ") };
             *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(wrong);
         }
