@@ -17,5 +17,6 @@ mod redirects;
 mod rig;
 mod robots;
 mod session;
+mod smuggling;
 mod survival;
 mod tls;
