@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use safeurl_protocol::ledger::{Decision, Ledger};
-use safeurl_protocol::{Exchange, Header, Purpose, Report};
+use safeurl_protocol::{Exchange, Header, Purpose, Redirect, Report};
 use url::Url;
 
 use super::features::features;
 use super::lists::{ips, lists};
+use super::mask::without_password;
 use super::{
     Body, Certificate, Content, EgressEntry, Limits, Lists, OutcomeName, Page, Phone, Redirected, Request,
     Sandbox, Task, TaskOptions, Technology, Text, Timings, Tls,
@@ -246,7 +247,10 @@ fn request(purpose: Purpose, exchange: &Exchange, ledger: &Ledger) -> Request {
         size: exchange.size,
         encoded_size: exchange.encoded_size,
         sha256: exchange.sha256.clone(),
-        redirect: exchange.redirect.clone(),
+        redirect: exchange
+            .redirect
+            .as_ref()
+            .map(|redirect| Redirect { to: without_password(&redirect.to), ..redirect.clone() }),
         error: exchange.error.clone(),
         connection: exchange.connection,
         timings: Timings {
@@ -295,6 +299,7 @@ fn header_map(headers: &[Header]) -> BTreeMap<String, String> {
                 format!("{cookie}={MASK}")
             }
             secret if SECRET_HEADERS.contains(&secret) => MASK.to_owned(),
+            "location" | "content-location" | "refresh" => without_password(value),
             _ => value.clone(),
         };
         map.entry(name)

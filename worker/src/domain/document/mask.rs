@@ -1,4 +1,5 @@
-//! Takes the values of submitted headers out of a document: a site may show what it was sent.
+//! Takes secrets out of a document: the values of submitted headers, which a site may show as it was sent them, and the
+//! passwords in addresses that a site leads to, which may be somebody's.
 
 use safeurl_protocol::Header;
 use serde_json::Value;
@@ -25,6 +26,29 @@ pub fn without_secrets(body: Body, headers: &[Header]) -> Body {
 #[must_use]
 pub fn text_without_secrets(text: &str, headers: &[Header]) -> String {
     secrets(headers).into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+}
+
+/// An address, or a text with one as a Refresh header has it, without the password before its host. The name stays: it is
+/// often made to look like the host.
+pub(super) fn without_password(text: &str) -> String {
+    masked(text).unwrap_or_else(|| text.to_owned())
+}
+
+fn masked(text: &str) -> Option<String> {
+    const SLASHES: [char; 2] = ['/', '\\'];
+    let lower = text.to_ascii_lowercase();
+    // Browsers need no slashes behind these two, and read a backslash as one.
+    let scheme = ["http:", "https:"].iter().find_map(|scheme| Some(lower.find(scheme)? + scheme.len()));
+    let after =
+        scheme.or_else(|| ["//", "/\\", "\\/", "\\\\"].iter().filter_map(|two| text.find(two)).min())?;
+    let (before, rest) = text.split_at_checked(after)?;
+    let start = rest.find(|c| !SLASHES.contains(&c))?;
+    let (slashes, rest) = rest.split_at_checked(start)?;
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    let (userinfo, host) = authority.rsplit_once('@')?;
+    let (name, _) = userinfo.split_once(':')?;
+    Some(format!("{before}{slashes}{name}:{MASK}@{host}{path}"))
 }
 
 /// The values and their parts, the whole before its parts.
@@ -86,5 +110,26 @@ mod tests {
         assert_eq!(without_secrets(body.clone(), &[]), body);
         let told = text_without_secrets("it said \"Bearer t0ken-123\", t0ken-123", &[header]);
         assert_eq!(told, "it said \"***\", ***");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_masked_however_the_address_is_written() {
+        for (text, expected) in [
+            ("http://a:s3cret@b.test/x?y#z", "http://a:***@b.test/x?y#z"),
+            ("HTTPS://www.bank.test:s3@cret@b.test", "HTTPS://www.bank.test:***@b.test"),
+            ("http:a:s3cret@b.test", "http:a:***@b.test"),
+            ("http:\\\\a:s3cret@b.test\\x", "http:\\\\a:***@b.test\\x"),
+            ("//:s3cret@b.test/", "//:***@b.test/"),
+            ("/\\a:s3cret@b.test/", "/\\a:***@b.test/"),
+            ("ftp://a:s3cret@b.test/", "ftp://a:***@b.test/"),
+            ("0; url='http://a:s3 cret@b.test'", "0; url='http://a:***@b.test'"),
+        ] {
+            assert_eq!(without_password(text), expected);
+        }
+        for text in
+            ["", "http:", "//", "http://a.test:80/b:c@d", "http://a@b.test/", "/a:b@c", "x?y=a:b@c", "é//é"]
+        {
+            assert_eq!(without_password(text), text);
+        }
     }
 }
