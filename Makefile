@@ -12,6 +12,7 @@ export SCAN_TARGET := $(value URL)
 
 .PHONY: help demo build stage image scan test mutants-spec model chaos test-corpora lint pictures compiler engine systemd interop compose minutes url corpora
 .PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd interop compose network minutes url corpora
+.PHONY: help demo build stage image scan test model chaos test-corpora lint pictures compiler engine systemd interop compose minutes url corpora neighbours
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -86,6 +87,11 @@ chaos: minutes stage ## Kill workers, gateways, engine, Redis and sqld for MINUT
 pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
 	@$(SUPPORT)/ensure-tools.sh nextest
 	UPDATE_PICTURES=1 cargo nextest run --locked -p safeurl --features embed-fetcher -E 'binary(pictures)'
+
+# By the wall clock and therefore no test: whatever else the machine does is measured too.
+neighbours: engine stage ## Measure a normal scan alone and beside four hostile ones, on a quiet machine
+	cargo test --locked --release -p safeurl --features embed-fetcher --test hostile-servers -- \
+	--ignored --nocapture how_long_a_normal_scan_takes
 
 corpora:
 	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }
