@@ -4,10 +4,10 @@
 mod adoption;
 #[path = "gateway/death.rs"]
 mod death;
-#[path = "gateway/lockdown.rs"]
-mod lockdown;
 #[path = "gateway/hostile.rs"]
 mod hostile;
+#[path = "gateway/lockdown.rs"]
+mod lockdown;
 #[path = "gateway/race.rs"]
 mod race;
 #[path = "gateway/supervisor.rs"]

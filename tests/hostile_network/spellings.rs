@@ -244,6 +244,7 @@ impl<'a> World<'a> {
         let config = GatewayConfig {
             program: env!("CARGO_BIN_EXE_safeurl").into(),
             run_dir: run_dir.to_owned(),
+            user: None,
             allow_networks: Vec::new(),
             nat64_recheck: false,
             resolvers: vec![Names::AT],
