@@ -235,7 +235,7 @@ fn with_a_head() -> Vec<Attack> {
     let attack = |name, end, first: &[Vec<u8>], piece| Attack { name, end, first: first.concat(), piece };
     let nothing_now = [setting(INITIAL_WINDOW_SIZE, 0), setting(MAX_CONCURRENT_STREAMS, 0)].concat();
     vec![
-        attack("no window at all, and silence", End::TimedOut, &[nothing_now.clone()], silence),
+        attack("no window at all, and silence", End::TimedOut, std::slice::from_ref(&nothing_now), silence),
         // Ours has nothing more to send, and a stream that is done with sending has no window to guard.
         attack(
             "a stream's window that overflows",
