@@ -85,7 +85,7 @@ impl Sources {
         let fits = |dir: &PathBuf| {
             dir.is_absolute()
                 && dir.as_os_str().len() <= MAX_RUN_DIR_BYTES
-                && !dir.to_string_lossy().contains(':')
+                && !dir.to_string_lossy().chars().any(|c| c == ':' || c.is_control())
         };
         let runtime =
             self.environment.get("XDG_RUNTIME_DIR").map(|dir| Path::new(dir).join("safeurl")).filter(fits);
