@@ -3,6 +3,8 @@
 //! A `connection` line is written when the gateway has decided, before any byte flows; a `closed` line
 //! adds the byte counts. A file without an `end` line belongs to a gateway that died.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One line of a ledger file.
@@ -106,12 +108,18 @@ impl Ledger {
     #[must_use]
     pub fn from_lines(lines: impl IntoIterator<Item = LedgerLine>) -> Self {
         let mut ledger = Self::default();
+        // By number: a search through the entries for every line would take time for the square of them.
+        let mut places = BTreeMap::new();
         for line in lines {
             match line {
                 LedgerLine::Bound { attempt, .. } => ledger.attempt = Some(attempt),
-                LedgerLine::Connection(entry) => ledger.entries.push(entry),
+                LedgerLine::Connection(entry) => {
+                    places.entry(entry.seq).or_insert(ledger.entries.len());
+                    ledger.entries.push(entry);
+                }
                 LedgerLine::Closed { seq, bytes_in, bytes_out, duration_ms, error } => {
-                    if let Some(entry) = ledger.entries.iter_mut().find(|entry| entry.seq == seq) {
+                    let place = places.get(&seq).copied();
+                    if let Some(entry) = place.and_then(|place| ledger.entries.get_mut(place)) {
                         entry.bytes_in = bytes_in;
                         entry.bytes_out = bytes_out;
                         entry.duration_ms = Some(duration_ms);
