@@ -4,11 +4,11 @@
 //! returns an error. One connection per request; what a visit remembers from one to the next is in `visit`. The
 //! document of the last response that had a head is what the report's content and features speak of.
 
-mod cookies;
+pub(crate) mod cookies;
 mod exchange;
 mod head;
 mod icon;
-mod redirect;
+pub(crate) mod redirect;
 mod referer;
 mod request;
 mod robots;
@@ -128,6 +128,30 @@ async fn follow(visit: &mut Visit<'_>, first: Leg, onward: Onward) {
         leg = leg.on(&onward, target);
         step = visit.open(&leg, deadline).await.onward;
     }
+}
+
+/// The hop that ends with what comes out of this stream, for tests that make answers up.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) async fn answered(
+    url: &url::Url,
+    stream: Box<dyn crate::connect::Duplex>,
+    http2: bool,
+    body_cap: usize,
+    deadline: Instant,
+) -> exchange::Hop {
+    let ask = request::Ask {
+        url,
+        purpose: request::For::Page { typed: true },
+        site: site::Relation::None,
+        referer: None,
+        cookies: None,
+        extra: &hyper::header::HeaderMap::new(),
+        body_cap,
+        head_deadline: deadline,
+        deadline,
+        parse_deadline: deadline,
+    };
+    exchange::over(&ask, stream, http2).await
 }
 
 /// The report of a target no request can be made for.

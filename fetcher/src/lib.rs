@@ -17,6 +17,10 @@ mod by_hand;
 mod connect;
 mod crash;
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+#[path = "../../tests/fuzz/fetcher/targets.rs"]
+pub mod fuzzing;
 mod page;
 mod plan;
 mod reference;

@@ -21,7 +21,7 @@ mod marker;
 mod mime;
 mod parse;
 mod phone;
-mod script;
+pub(crate) mod script;
 mod sniff;
 mod text;
 mod textual;

@@ -16,7 +16,7 @@ use crate::report;
 
 /// What came in on stdin.
 #[derive(Debug, PartialEq)]
-enum Line {
+pub(crate) enum Line {
     Job(Box<Invocation>),
     Nothing,
     Bad(String),
@@ -55,7 +55,7 @@ fn refuse(message: &str) -> u8 {
     exit::BAD_INVOCATION
 }
 
-fn read_line(input: impl BufRead) -> io::Result<Line> {
+pub(crate) fn read_line(input: impl BufRead) -> io::Result<Line> {
     let mut line = Vec::new();
     input.take(MAX_INVOCATION_BYTES as u64).read_until(b'\n', &mut line)?;
     if line.pop_if(|last| *last == b'\n').is_none() {

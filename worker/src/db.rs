@@ -6,7 +6,7 @@
 //! is answered first, which the renewals of leases rely on.
 
 mod error;
-mod hrana;
+pub(crate) mod hrana;
 mod location;
 mod thread;
 mod unit;

@@ -15,6 +15,10 @@ pub mod cli;
 pub mod config;
 mod db;
 pub mod domain;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+#[path = "../../tests/fuzz/worker/targets.rs"]
+pub mod fuzzing;
 pub mod gateway;
 pub mod health;
 pub mod metrics;

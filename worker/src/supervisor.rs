@@ -7,7 +7,7 @@
 //! is found by `recovery`, in any worker.
 
 mod attempt;
-mod ending;
+pub(crate) mod ending;
 mod event_loop;
 mod invocation;
 mod judge;

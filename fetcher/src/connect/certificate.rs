@@ -17,18 +17,18 @@ const MAX_DN_BYTES: usize = 1024;
 
 /// The readable part of a leaf.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Leaf {
-    pub(super) subject: Option<String>,
-    pub(super) issuer: Option<String>,
-    pub(super) san_list: Vec<String>,
+pub(crate) struct Leaf {
+    pub(crate) subject: Option<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) san_list: Vec<String>,
     /// Seconds since the epoch.
-    pub(super) valid_from: Option<i64>,
-    pub(super) valid_to: Option<i64>,
+    pub(crate) valid_from: Option<i64>,
+    pub(crate) valid_to: Option<i64>,
     /// Its issuer is its subject.
-    pub(super) self_signed: bool,
+    pub(crate) self_signed: bool,
 }
 
-pub(super) fn read(der: &CertificateDer<'_>) -> Leaf {
+pub(crate) fn read(der: &CertificateDer<'_>) -> Leaf {
     let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Leaf::default() };
     let validity = certificate.validity();
     Leaf {
@@ -48,7 +48,7 @@ pub(super) fn names(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 /// The day of a time in seconds since the epoch.
-pub(super) fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     ASN1Time::from_timestamp(seconds)
         .map_or_else(|_| "a day beyond the calendar".to_owned(), |time| time.to_datetime().date().to_string())
 }

@@ -19,7 +19,7 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// What a site has asked us to remember.
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub(crate) struct Jar {
     /// In the order they were first made.
     cookies: Vec<Cookie>,
 }
@@ -39,7 +39,7 @@ struct Cookie {
 
 impl Jar {
     /// Takes one Set-Cookie value of a response from `url`. What the rules do not allow is left out, as in a browser.
-    pub(super) fn store(&mut self, url: &Url, line: &str, now: i64) {
+    pub(crate) fn store(&mut self, url: &Url, line: &str, now: i64) {
         let Some(cookie) = SetCookie::parse(line).and_then(|parsed| accept(url, parsed, now)) else { return };
         if !cookie.secure && url.scheme() != "https" && self.would_hide_a_secure_one(&cookie) {
             return;
@@ -64,7 +64,7 @@ impl Jar {
     }
 
     /// The value of the Cookie header for a request to `url`.
-    pub(super) fn header(&self, url: &Url, now: i64) -> Option<String> {
+    pub(crate) fn header(&self, url: &Url, now: i64) -> Option<String> {
         let host = host(url)?;
         let secure = url.scheme() == "https";
         let mut sent: Vec<&Cookie> = self

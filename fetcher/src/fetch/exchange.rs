@@ -114,6 +114,18 @@ async fn talk(
     }
 }
 
+/// The answer that comes out of a stream.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) async fn over(ask: &Ask<'_>, stream: Box<dyn Duplex>, http2: bool) -> Hop {
+    let user_agent = hyper::header::HeaderValue::from_static("Mozilla/5.0");
+    let (exchange, begun) = (blank(ask.url.as_str()), Instant::now());
+    match request::build(&user_agent, ask) {
+        Ok(request) if http2 => talk_http2(ask, request, begun, stream, exchange).await,
+        Ok(request) => talk_http1(ask, request, begun, stream, exchange).await,
+        Err(message) => failed(exchange, ErrorClass::InvalidTarget, message),
+    }
+}
+
 async fn talk_http1(
     ask: &Ask<'_>,
     request: Request<Empty<Bytes>>,

@@ -5,7 +5,7 @@
 
 mod constant;
 mod redirect;
-mod token;
+pub(crate) mod token;
 
 pub(super) use redirect::{MAX_REDIRECTS, Scripts};
 

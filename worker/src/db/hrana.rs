@@ -9,7 +9,7 @@
 mod http;
 mod script;
 mod stream;
-mod wire;
+pub(crate) mod wire;
 
 pub(super) use http::Client;
 pub(super) use stream::{Statement, Stream};

@@ -283,7 +283,7 @@ pub const REAP_AFTER: Duration = Duration::from_secs(10);
 pub const MAX_LOSSES: u32 = 10;
 
 /// A job for tests of this crate.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn sample(url: &str) -> Job {
     Job {
         id: ScanId::fresh(),

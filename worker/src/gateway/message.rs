@@ -11,15 +11,15 @@ use super::user::Ids;
 /// An order of the supervisor, answered by a [`Report`] with the same number.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Order {
-    pub(super) number: u64,
-    pub(super) command: Command,
+pub(crate) struct Order {
+    pub(crate) number: u64,
+    pub(crate) command: Command,
 }
 
 /// What is ordered.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Always the first, and only once.
     Configure(Settings),
     /// Comes with two descriptors: the listening socket and the ledger file.
@@ -32,7 +32,7 @@ pub(super) enum Command {
 
 impl Command {
     /// A word for messages.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Configure(_) => "configure",
             Self::Open { .. } => "open",
@@ -56,12 +56,19 @@ pub(super) struct Settings {
     pub(super) owner: u32,
     /// The user to become; without one it stays who it is.
     pub(super) user: Option<Ids>,
+pub(crate) struct Settings {
+    pub(crate) allow_networks: Vec<String>,
+    pub(crate) nat64_recheck: bool,
+    pub(crate) resolvers: Vec<SocketAddr>,
+    pub(crate) hosts: BTreeMap<String, IpAddr>,
+    pub(crate) dns_timeout_ms: u64,
+    pub(crate) connect_timeout_ms: u64,
 }
 
 /// What the process says.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// The order was carried out.
     Done { number: u64 },
     /// The order was not carried out.

@@ -80,8 +80,13 @@ impl DoorFiles {
 /// # Errors
 /// When the file cannot be opened or read.
 pub fn read_ledger(path: &Path) -> io::Result<Ledger> {
+    ledger_in(File::open(path)?)
+}
+
+/// The ledger that a file holds, as far as it is read.
+pub(crate) fn ledger_in(file: impl Read) -> io::Result<Ledger> {
     let mut lines = Vec::new();
-    for line in BufReader::new(File::open(path)?.take(MAX_LEDGER_BYTES)).split(b'\n') {
+    for line in BufReader::new(file.take(MAX_LEDGER_BYTES)).split(b'\n') {
         if let Ok(line) = serde_json::from_slice::<LedgerLine>(&line?) {
             lines.push(line);
         }

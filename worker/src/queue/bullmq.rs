@@ -12,10 +12,10 @@ mod keeper;
 mod keys;
 pub mod link;
 mod listener;
-mod payload;
+pub(crate) mod payload;
 pub mod producer;
 mod reconciler;
-mod scheduler;
+pub(crate) mod scheduler;
 mod script;
 mod teller;
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl DockerWaiting {
 }
 
 /// Takes one frame; `false`: there will be no more.
-fn take(frame: Option<Result<LogOutput, bollard::errors::Error>>, said: &mut Output) -> bool {
+pub(crate) fn take(frame: Option<Result<LogOutput, bollard::errors::Error>>, said: &mut Output) -> bool {
     match frame {
         Some(Ok(LogOutput::StdOut { message })) => said.stdout(&message),
         Some(Ok(LogOutput::StdErr { message })) => said.stderr(&message),

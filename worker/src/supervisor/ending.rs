@@ -148,7 +148,7 @@ pub(super) const fn outcome_name(outcome: &Outcome) -> OutcomeName {
     }
 }
 
-fn read(bytes: &[u8], attempt: &str) -> Result<Report, String> {
+pub(crate) fn read(bytes: &[u8], attempt: &str) -> Result<Report, String> {
     let report: Report =
         serde_json::from_slice(bytes).map_err(|error| format!("the report cannot be read: {error}"))?;
     if report.schema != SCHEMA {

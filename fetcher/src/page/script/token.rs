@@ -4,7 +4,7 @@
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Name,
     Number,
     /// A string, or a template without holes; the span is what is inside the quotes.
@@ -17,14 +17,14 @@ pub(super) enum Kind {
 
 /// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
     start: u32,
     end: u32,
 }
 
 impl Token {
-    pub(super) fn text<'a>(&self, code: &'a str) -> &'a str {
+    pub(crate) fn text<'a>(&self, code: &'a str) -> &'a str {
         code.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
@@ -35,7 +35,7 @@ const MAX_TOKENS: usize = 250_000;
 const MAX_HOLES: u32 = 64;
 
 /// The tokens of a script, as far as the bound goes.
-pub(super) fn tokens(code: &str) -> Vec<Token> {
+pub(crate) fn tokens(code: &str) -> Vec<Token> {
     let mut reader = Reader { code, bytes: code.as_bytes(), at: 0, tokens: Vec::new() };
     while reader.tokens.len() < MAX_TOKENS && reader.next() {}
     reader.tokens
@@ -201,7 +201,7 @@ fn is_name(byte: u8) -> bool {
 }
 
 /// What a literal stands for: escapes undone.
-pub(super) fn unescaped(literal: &str) -> String {
+pub(crate) fn unescaped(literal: &str) -> String {
     if !literal.contains('\\') {
         return literal.to_owned();
     }

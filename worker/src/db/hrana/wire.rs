@@ -77,7 +77,7 @@ pub(super) struct Stmt {
 /// A value. Whole numbers are text, because JSON's are not 64 bits wide everywhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum WireValue {
+pub(crate) enum WireValue {
     Null,
     Integer { value: String },
     Float { value: f64 },
@@ -99,7 +99,7 @@ impl From<Value> for WireValue {
 
 impl WireValue {
     /// `None` when it is not what its type says.
-    pub(super) fn read(self) -> Option<Value> {
+    pub(crate) fn read(self) -> Option<Value> {
         Some(match self {
             Self::Null => Value::Null,
             Self::Integer { value } => Value::Integer(value.parse().ok()?),
@@ -112,54 +112,54 @@ impl WireValue {
 
 /// What comes back from `/v3/pipeline`.
 #[derive(Debug, Deserialize)]
-pub(super) struct PipelineResponse {
+pub(crate) struct PipelineResponse {
     /// Names the stream for the next call; none when it is closed.
-    pub(super) baton: Option<String>,
+    pub(crate) baton: Option<String>,
     /// Where the stream's next call goes, when not to where this one went.
     #[serde(default)]
-    pub(super) base_url: Option<String>,
-    pub(super) results: Vec<Outcome>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) results: Vec<Outcome>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Ok { response: Response },
     Error { error: Refusal },
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Response {
+pub(crate) enum Response {
     Close,
     Batch { result: BatchResult },
 }
 
 /// One entry a step; a step that was not carried out has neither.
 #[derive(Debug, Deserialize)]
-pub(super) struct BatchResult {
-    pub(super) step_results: Vec<Option<StepResult>>,
-    pub(super) step_errors: Vec<Option<Refusal>>,
+pub(crate) struct BatchResult {
+    pub(crate) step_results: Vec<Option<StepResult>>,
+    pub(crate) step_errors: Vec<Option<Refusal>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct StepResult {
-    pub(super) rows: Vec<Vec<WireValue>>,
+pub(crate) struct StepResult {
+    pub(crate) rows: Vec<Vec<WireValue>>,
     #[serde(default)]
-    pub(super) affected_row_count: u64,
+    pub(crate) affected_row_count: u64,
 }
 
 /// Why something was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Refusal {
-    pub(super) message: String,
+pub(crate) struct Refusal {
+    pub(crate) message: String,
     #[serde(default)]
-    pub(super) code: Option<String>,
+    pub(crate) code: Option<String>,
 }
 
 impl Refusal {
     /// What libSQL would say locally; the codes are SQLite's by name (<https://sqlite.org/rescode.html>).
-    pub(super) fn as_libsql(&self) -> libsql::Error {
+    pub(crate) fn as_libsql(&self) -> libsql::Error {
         let code = match self.code.as_deref().unwrap_or_default() {
             "SQLITE_PERM" => 3,
             "SQLITE_ABORT" => 4,
@@ -183,12 +183,12 @@ impl Refusal {
     }
 
     /// The server has undone the transaction to let others write.
-    pub(super) fn is_timed_out(&self) -> bool {
+    pub(crate) fn is_timed_out(&self) -> bool {
         self.code.as_deref() == Some("TRANSACTION_TIMEOUT")
     }
 
     /// Said of a whole batch: none of its steps was begun.
-    pub(super) fn is_before_all(&self) -> bool {
+    pub(crate) fn is_before_all(&self) -> bool {
         self.code.as_deref().is_some_and(|code| code.starts_with("SQL_") || code.starts_with("ARGS_"))
     }
 }

@@ -77,12 +77,12 @@ impl Entry {
         Delivered { atm: self.atm, deferred: self.deferred.is_some() }
     }
 
-    pub(super) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options::read(&self.opts)
     }
 
     /// The stack traces with one more failed attempt, as JSON text: the newest ones, as many as the entry asks for.
-    pub(super) fn stacktrace_with(&self, reason: &str) -> String {
+    pub(crate) fn stacktrace_with(&self, reason: &str) -> String {
         let before =
             self.stacktrace.as_deref().and_then(|text| serde_json::from_str::<Vec<Value>>(text).ok());
         let mut traces = before.unwrap_or_default();

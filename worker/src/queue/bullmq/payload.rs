@@ -32,20 +32,20 @@ struct Data {
 
 /// A payload, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Payload {
+pub(crate) struct Payload {
     /// Names the row.
-    pub(super) job: ScanId,
+    pub(crate) job: ScanId,
     /// As it came; nothing where there is none.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// Whose it is.
-    pub(super) user: String,
+    pub(crate) user: String,
     /// Why nothing can be done for it; for the producer to read.
-    pub(super) problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 impl Payload {
     /// Reads an entry's data; `base` is what the keys of its queue begin with.
-    pub(super) fn read(entry: &Entry, base: &str) -> Self {
+    pub(crate) fn read(entry: &Entry, base: &str) -> Self {
         let unnamed = || unnamed(base, entry);
         let wrong = |problem: &str| Self {
             job: unnamed(),
@@ -83,7 +83,7 @@ impl Payload {
     }
 
     /// The row that is made when there is none. How often it is tried is the entry's to say; the row shows it.
-    pub(super) fn row(&self, entry: &Entry) -> NewJob {
+    pub(crate) fn row(&self, entry: &Entry) -> NewJob {
         NewJob {
             id: self.job.clone(),
             user: self.user.clone(),

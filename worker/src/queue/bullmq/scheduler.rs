@@ -1,7 +1,7 @@
 //! Job schedulers: whoever takes an iteration makes the next, by the scheduler's interval or its cron pattern.
 
 mod cron;
-mod plan;
+pub(crate) mod plan;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -8,11 +8,11 @@ use crate::domain::delivery::{Backoff, Retries};
 
 /// The options of an entry. Text that is no JSON object asks for nothing.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::queue::bullmq) struct Options(Map<String, Value>);
+pub(crate) struct Options(Map<String, Value>);
 
 /// How many ended entries stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::queue::bullmq) struct Keep {
+pub(crate) struct Keep {
     /// The newest so many; none when 0. `None` keeps all.
     pub count: Option<u64>,
     /// Those that have ended within this time.
@@ -29,7 +29,7 @@ impl Keep {
 const AT_ONCE: u64 = 1000;
 
 /// The longest delay: a year. Redis' scores, 2⁵³ at most, hold `due · 4096` until the year 2039.
-pub(in crate::queue::bullmq) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl Options {
     pub(super) fn read(opts: &str) -> Self {
@@ -37,7 +37,7 @@ impl Options {
     }
 
     /// Attempts at most as they are written: 0 where nothing is.
-    pub(in crate::queue::bullmq) fn attempts(&self) -> u32 {
+    pub(crate) fn attempts(&self) -> u32 {
         // A part of an attempt is another one to BullMQ's comparison.
         self.number("attempts").map_or(0, |number| number.ceil() as u32)
     }
@@ -63,12 +63,12 @@ impl Options {
     }
 
     /// Whether it goes before those that wait.
-    pub(in crate::queue::bullmq) fn lifo(&self) -> bool {
+    pub(crate) fn lifo(&self) -> bool {
         self.0.get("lifo") == Some(&Value::Bool(true))
     }
 
     /// How many lines of its log stay; `None` for all.
-    pub(in crate::queue::bullmq) fn log_lines(&self) -> Option<u64> {
+    pub(crate) fn log_lines(&self) -> Option<u64> {
         self.number("kl").map(|lines| lines as u64).filter(|lines| *lines > 0)
     }
 
@@ -78,12 +78,12 @@ impl Options {
     }
 
     /// What stays of the entries with a result.
-    pub(in crate::queue::bullmq) fn keep_completed(&self) -> Keep {
+    pub(crate) fn keep_completed(&self) -> Keep {
         keep(self.0.get("removeOnComplete"))
     }
 
     /// What stays of the entries without one.
-    pub(in crate::queue::bullmq) fn keep_failed(&self) -> Keep {
+    pub(crate) fn keep_failed(&self) -> Keep {
         keep(self.0.get("removeOnFail"))
     }
 

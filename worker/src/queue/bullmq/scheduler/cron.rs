@@ -29,7 +29,7 @@ pub(super) struct Pattern {
 
 /// Why a pattern cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PatternError {
+pub(crate) enum PatternError {
     /// More than six fields.
     #[error("it has {found} fields, and may have six")]
     Fields {

@@ -7,7 +7,7 @@ use super::cron::{Pattern, PatternError};
 
 /// When iterations are, as the scheduler's hash says it. Times in milliseconds.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     rhythm: Rhythm,
     start: u64,
     end: u64,
@@ -22,7 +22,7 @@ enum Rhythm {
 
 /// When the next one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Then.
     At(u64),
     /// Never: the limit or the end is reached, or the pattern fits no day.
@@ -31,7 +31,7 @@ pub(super) enum Next {
 
 /// Why that cannot be told.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PlanError {
+pub(crate) enum PlanError {
     /// A repeatable job of an older kind, which newer workers do not go on with either.
     #[error("it has neither an interval nor a pattern")]
     NoRhythm,
@@ -58,7 +58,7 @@ pub(super) enum PlanError {
 
 impl Plan {
     /// Reads it by the names of the fields.
-    pub(super) fn read<'a>(field: impl Fn(&'static str) -> Option<&'a str>) -> Result<Self, PlanError> {
+    pub(crate) fn read<'a>(field: impl Fn(&'static str) -> Option<&'a str>) -> Result<Self, PlanError> {
         let number = |name: &'static str| match field(name).filter(|text| !text.is_empty()) {
             None => Ok(None),
             Some(text) => millis(text)
@@ -82,7 +82,7 @@ impl Plan {
     }
 
     /// After the one at `before`, which was number `count`.
-    pub(super) fn next(&self, before: u64, now: u64, count: u64) -> Result<Next, PlanError> {
+    pub(crate) fn next(&self, before: u64, now: u64, count: u64) -> Result<Next, PlanError> {
         if count >= self.limit {
             return Ok(Next::Over);
         }
