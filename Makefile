@@ -11,6 +11,7 @@ unexport URL
 export SCAN_TARGET := $(value URL)
 
 .PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora lint pictures compiler engine systemd interop compose network minutes url corpora
+.PHONY: help demo build stage image scan test model chaos test-corpora fuzz lint pictures compiler engine systemd interop compose minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -104,6 +105,11 @@ test-corpora: corpora engine network stage ## Run the tests over the corpora in 
 	SAFEURL_CORPORA="$(CORPORA)" CORPORA_PYTHON="$$(pwd)/$$python" \
 	cargo nextest run --locked -p safeurl -p safeurl-fetcher --features safeurl/embed-fetcher,safeurl/corpora,safeurl-fetcher/corpora --profile corpora -E 'binary(/^corpora/)'
 	@$(SUPPORT)/corpora-table.sh target/corpora
+
+# By default each target for ten minutes. What it learns is kept in target/fuzz/corpus, findings in target/fuzz/findings.
+fuzz: compiler ## Run the fuzz targets with cargo-fuzz on the nightly toolchain: TARGET=name for one, MINUTES=n for each
+	@$(SUPPORT)/ensure-tools.sh fuzz
+	@tests/fuzz/run.sh "$(MINUTES)" $(TARGET)
 
 lint: stage ## Formatting, clippy, documentation, dependencies
 	@$(SUPPORT)/ensure-tools.sh deny
