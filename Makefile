@@ -10,8 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora lint pictures compiler engine systemd interop compose network minutes url corpora
-.PHONY: help demo build stage image scan test model chaos test-corpora fuzz lint pictures compiler engine systemd interop compose minutes url corpora
+.PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora fuzz lint pictures compiler engine systemd interop compose network minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets

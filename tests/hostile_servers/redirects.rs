@@ -36,7 +36,7 @@ fn a_chain_of_a_thousand_ends_where_the_settings_say() {
         (&[("SAFEURL_FETCH_MAX_REDIRECTS", "50")], 33, "budget"),
     ] {
         let stage = settings.iter().fold(Stage::new(), |stage, (name, value)| stage.with(name, *value));
-        let document = &scanned::all(&stage, &[url.clone()], "30s")[&url];
+        let document = &scanned::all(&stage, std::slice::from_ref(&url), "30s")[&url];
         let requests = document["requests"].as_array().unwrap();
         assert_eq!(document["job"]["state"], "COMPLETED", "{document}");
         let last = requests.last().unwrap();

@@ -25,7 +25,6 @@ mod checked;
 mod handle;
 mod journal;
 mod lockdown;
-mod message;
 pub(crate) mod message;
 pub mod process;
 mod race;

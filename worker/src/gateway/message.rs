@@ -45,17 +45,6 @@ impl Command {
 /// The part of the configuration that the process needs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Settings {
-    pub(super) allow_networks: Vec<String>,
-    pub(super) nat64_recheck: bool,
-    pub(super) resolvers: Vec<SocketAddr>,
-    pub(super) hosts: BTreeMap<String, IpAddr>,
-    pub(super) dns_timeout_ms: u64,
-    pub(super) connect_timeout_ms: u64,
-    /// The user whose workers may end bindings.
-    pub(super) owner: u32,
-    /// The user to become; without one it stays who it is.
-    pub(super) user: Option<Ids>,
 pub(crate) struct Settings {
     pub(crate) allow_networks: Vec<String>,
     pub(crate) nat64_recheck: bool,
@@ -63,6 +52,10 @@ pub(crate) struct Settings {
     pub(crate) hosts: BTreeMap<String, IpAddr>,
     pub(crate) dns_timeout_ms: u64,
     pub(crate) connect_timeout_ms: u64,
+    /// The user whose workers may end bindings.
+    pub(crate) owner: u32,
+    /// The user to become; without one it stays who it is.
+    pub(crate) user: Option<Ids>,
 }
 
 /// What the process says.

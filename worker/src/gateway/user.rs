@@ -24,7 +24,7 @@ const PASSWD: &str = "/etc/passwd";
 /// A user and a group by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     uid: u32,
     gid: u32,
 }
