@@ -1,7 +1,7 @@
 //! The gateway process: carries out a supervisor's orders, and outlives it until its last deadline.
 //!
 //! It holds no socket of the engine, no database and no secret. Its control socket is descriptor 0; its first
-//! order configures it. Then it opens what it will ever need, gives up every right beyond that ([`lockdown`]), and only
+//! order configures it. Then it opens what it will ever need, gives up every right beyond that (`lockdown`), and only
 //! then answers: no door is opened before. When that socket ends it takes no orders any more, drops doors that are not
 //! bound, goes on with those that are, and exits after the last.
 
