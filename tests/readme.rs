@@ -203,12 +203,29 @@ fn the_tests_that_the_threat_model_names_exist() {
     for folder in ["worker/src", "fetcher", "tests"] {
         read(&root().join(folder), &mut sources);
     }
-    let table = rows("Threat model");
-    let named: Vec<_> = table[1..].iter().flat_map(|row| row[2].split(", ")).collect();
+    let table = table("Threat model", "layer");
+    let named: Vec<_> = table.iter().flat_map(|row| row[2].split(", ")).collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {
         let declared = format!("fn {}(", name.trim_matches('`'));
         assert!(sources.iter().any(|source| source.contains(&declared)), "there is no test {name}");
+    }
+}
+
+#[test]
+fn every_fuzz_target_of_the_worker_is_in_the_readme_with_what_it_reads() {
+    let readme = text("README.md");
+    let list = text("tests/fuzz/worker/targets.rs");
+    let names: Vec<_> =
+        list.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split('"').next()).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in &names {
+        assert!(readme.contains(&format!("`{name}`")), "{name} is not told of");
+    }
+    for row in table("Threat model", "from") {
+        for target in quoted(&row[3]) {
+            assert!(names.contains(&target), "there is no target {target}");
+        }
     }
 }
 
