@@ -264,8 +264,15 @@ pub async fn build(engine: &Engine, tag: &str, dockerfile: &str, binary: &[u8]) 
     let failed = |message: String| ImageError::Build { reference: tag.to_owned(), message };
     let context = archive(dockerfile, binary).map_err(|error| failed(error.to_string()))?;
     // `forcerm`: a failed build leaves no container behind either. The build itself needs no network.
-    let options =
-        BuildImageOptionsBuilder::default().t(tag).rm(true).forcerm(true).networkmode("none").build();
+    // `nocache`: looking for a cached layer, the classic builder walks the images it knows and fails
+    // ("unable to find image") when somebody removes any one of them meanwhile.
+    let options = BuildImageOptionsBuilder::default()
+        .t(tag)
+        .rm(true)
+        .forcerm(true)
+        .nocache(true)
+        .networkmode("none")
+        .build();
     let answer = engine
         .call("build an image", BUILD, |client| async move {
             let context = bollard::body_full(Bytes::from(context));
