@@ -73,11 +73,8 @@ async fn a_container_whose_making_was_never_answered_is_listed_under_its_name() 
 
 #[tokio::test(start_paused = true)]
 async fn a_container_that_is_being_removed_for_ever_is_pending_soon_and_not_asked_for_in_a_loop() {
-    let folder = std::env::temp_dir().join(format!("safeurl-test-{}", uuid::Uuid::new_v4().simple()));
-    std::fs::create_dir(&folder).expect("a new folder");
-    let socket = folder.join("docker.sock");
-    let ghosts = Haunted::at(&socket);
-    let config = SandboxConfig { docker_host: Some(socket.display().to_string()), ..bare_config() };
+    let ghosts = Haunted::new();
+    let config = SandboxConfig { docker_host: Some(ghosts.host()), ..bare_config() };
     let docker = Docker::new(config);
     let begun = tokio::time::Instant::now();
     let answer = docker.remove("ghost").await;
@@ -91,7 +88,6 @@ async fn a_container_that_is_being_removed_for_ever_is_pending_soon_and_not_aske
     let list = docker.list().await.expect("a list");
     let listed: Vec<_> = list.iter().map(|found| (found.name.as_str(), found.running)).collect();
     assert_eq!(listed, [("ghost", false), ("corpse", false)]);
-    std::fs::remove_dir_all(&folder).expect("our own folder");
 }
 
 #[tokio::test]
@@ -225,6 +221,13 @@ async fn a_build_that_fails_says_why() {
         Err(ImageError::Build { message, .. }) => assert!(message.contains("nothing"), "{message}"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_build_that_comes_upon_an_image_that_is_gone_is_done_again_with_layers_of_its_own() {
+    let haunted = Haunted::new();
+    let engine = Engine::new(Some(&haunted.host()));
+    image::build(&engine, "safeurl-test-gone:1", "FROM scratch\n", b"").await.expect("the second time");
 }
 
 async fn remove_image(tag: &str) {

@@ -263,27 +263,48 @@ fn is_sha256(text: &str) -> bool {
 pub async fn build(engine: &Engine, tag: &str, dockerfile: &str, binary: &[u8]) -> Result<(), ImageError> {
     let failed = |message: String| ImageError::Build { reference: tag.to_owned(), message };
     let context = archive(dockerfile, binary).map_err(|error| failed(error.to_string()))?;
-    // `forcerm`: a failed build leaves no container behind either. The build itself needs no network.
-    // `nocache`: looking for a cached layer, the classic builder walks the images it knows and fails
-    // ("unable to find image") when somebody removes any one of them meanwhile.
-    let options = BuildImageOptionsBuilder::default()
-        .t(tag)
-        .rm(true)
-        .forcerm(true)
-        .nocache(true)
-        .networkmode("none")
-        .build();
-    let answer = engine
-        .call("build an image", BUILD, |client| async move {
-            let context = bollard::body_full(Bytes::from(context));
-            client.build_image(options, None, Some(context)).try_for_each(|_| async { Ok(()) }).await
-        })
-        .await;
+    let context = Bytes::from(context);
+    let mut answer = build_once(engine, tag, context.clone(), Layers::Known).await;
+    if let Err(SandboxError::Refused { message, .. }) = &answer
+        && message.contains(VANISHED)
+    {
+        answer = build_once(engine, tag, context, Layers::New).await;
+    }
     match answer {
         Ok(()) => Ok(()),
         Err(SandboxError::Refused { message, .. }) => Err(failed(message)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Looking for known layers, the classic builder walks all images and fails with this when one is removed meanwhile,
+/// whichever it is.
+const VANISHED: &str = "unable to find image";
+
+/// Where a build takes layers from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layers {
+    /// From builds before, so that the same sources give the same image.
+    Known,
+    /// From nowhere.
+    New,
+}
+
+async fn build_once(engine: &Engine, tag: &str, context: Bytes, layers: Layers) -> Result<(), SandboxError> {
+    // `forcerm`: a failed build leaves no container behind either. The build itself needs no network.
+    let options = BuildImageOptionsBuilder::default()
+        .t(tag)
+        .rm(true)
+        .forcerm(true)
+        .nocache(layers == Layers::New)
+        .networkmode("none")
+        .build();
+    engine
+        .call("build an image", BUILD, |client| async move {
+            let context = bollard::body_full(context);
+            client.build_image(options, None, Some(context)).try_for_each(|_| async { Ok(()) }).await
+        })
+        .await
 }
 
 fn archive(dockerfile: &str, binary: &[u8]) -> io::Result<Vec<u8>> {
