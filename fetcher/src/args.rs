@@ -8,11 +8,12 @@ use safeurl_protocol::{Bridge, Egress, Invocation, Method};
 /// What `--help` and a usage error show.
 pub(crate) const USAGE: &str = "\
 usage: safeurl-fetcher --url URL [--user-agent TEXT] [--timeout SECONDS] [--max-redirects N]
-       safeurl-fetcher --serve
+       safeurl-fetcher --serve | --probe
 
 Fetches one untrusted URL and prints a JSON report. Without --url the environment's SCAN_URL is used,
 and JOB_ID names the job in the report. The request is that of Firefox ESR 140; --user-agent changes that one
-header. --serve waits for one invocation on standard input.
+header. --serve waits for one invocation on standard input. --probe waits likewise and then tries the walls of the
+container it is in.
 ";
 
 /// The browser whose other headers are sent too (see `fetch/request.rs`), on the most common platform, so that a site
@@ -28,6 +29,8 @@ const OUTPUT_CAP: u64 = 8 * 1024 * 1024;
 pub(crate) enum Mode {
     /// Wait for an invocation on stdin.
     Serve,
+    /// Wait for an order on stdin and try the walls.
+    Probe,
     /// Fetch this and print the report for a person.
     Once(Box<Invocation>),
     /// Print the usage.
@@ -48,7 +51,7 @@ pub(crate) fn parse(
     let mut user_agent = USER_AGENT.to_owned();
     let mut timeout_ms = TIMEOUT_MS;
     let mut max_redirects = MAX_REDIRECTS;
-    let mut serve = false;
+    let (mut serve, mut probe) = (false, false);
     while let Some(word) = words.next() {
         let (flag, attached) = match word.split_once('=') {
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
@@ -59,6 +62,7 @@ pub(crate) fn parse(
         };
         match flag.as_str() {
             "--serve" => serve = true,
+            "--probe" => probe = true,
             "--help" | "-h" => return Ok(Mode::Help),
             "--url" => url = Some(value()?),
             "--user-agent" => user_agent = value()?,
@@ -71,8 +75,11 @@ pub(crate) fn parse(
             other => return Err(Misuse(format!("unknown argument {other:?}"))),
         }
     }
-    if serve {
-        return Ok(Mode::Serve);
+    match (serve, probe) {
+        (true, true) => return Err(Misuse("--serve or --probe, not both".to_owned())),
+        (true, false) => return Ok(Mode::Serve),
+        (false, true) => return Ok(Mode::Probe),
+        (false, false) => {}
     }
     let url = url.or_else(|| env("SCAN_URL")).filter(|url| !url.trim().is_empty());
     let Some(url) = url else {
@@ -171,6 +178,7 @@ mod tests {
             (&["--url", "http://a.test/", "--timeout", "never"], "never"),
             (&["--url", "http://a.test/", "--timeout", "0"], "2 to 3600"),
             (&["--url", "http://a.test/", "--max-redirects", "-1"], "-1"),
+            (&["--serve", "--probe"], "not both"),
             (&[], "nothing to fetch"),
         ] {
             let Err(Misuse(message)) = parsed(words, &[]) else { panic!("{words:?} was accepted") };

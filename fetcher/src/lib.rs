@@ -23,6 +23,7 @@ mod fetch;
 pub mod fuzzing;
 mod page;
 mod plan;
+mod probe;
 mod reference;
 mod report;
 pub mod robots;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
     crash::exit_on_panic();
     match args::parse(std::env::args().skip(1), |name| std::env::var(name).ok()) {
         Ok(args::Mode::Serve) => serve::run(std::io::stdin().lock(), std::io::stdout().lock()),
+        Ok(args::Mode::Probe) => probe::run(std::io::stdin().lock(), std::io::stdout().lock()),
         Ok(args::Mode::Once(invocation)) => by_hand::run(*invocation),
         Ok(args::Mode::Help) => by_hand::help(),
         Err(error) => by_hand::misuse(&error),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use safeurl_protocol::frame::{Ready, ReportHeader};
 use safeurl_protocol::{Invocation, MAX_INVOCATION_BYTES, Report, exit};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::plan::Plan;
@@ -16,8 +17,8 @@ use crate::report;
 
 /// What came in on stdin.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Line {
-    Job(Box<Invocation>),
+pub(crate) enum Line<T> {
+    Job(Box<T>),
     Nothing,
     Bad(String),
 }
@@ -36,13 +37,13 @@ pub(crate) fn run(input: impl BufRead, mut output: impl Write) -> ExitCode {
 fn serve(input: impl BufRead, output: &mut impl Write) -> io::Result<u8> {
     write_line(output, &Ready::current())?;
     output.flush()?;
-    let invocation = match read_line(input)? {
-        Line::Job(invocation) => invocation,
+    let invocation: Invocation = match read_line(input)? {
+        Line::Job(invocation) => *invocation,
         Line::Nothing => return Ok(exit::NO_JOB),
         Line::Bad(message) => return Ok(refuse(&message)),
     };
     let begun = Instant::now();
-    let plan = match Plan::new(*invocation) {
+    let plan = match Plan::new(invocation) {
         Ok(plan) => plan,
         Err(error) => return Ok(refuse(&error.to_string())),
     };
@@ -50,12 +51,13 @@ fn serve(input: impl BufRead, output: &mut impl Write) -> io::Result<u8> {
     Ok(exit::REPORTED)
 }
 
-fn refuse(message: &str) -> u8 {
+pub(crate) fn refuse(message: &str) -> u8 {
     eprintln!("safeurl-fetcher: bad invocation: {message}");
     exit::BAD_INVOCATION
 }
 
-pub(crate) fn read_line(input: impl BufRead) -> io::Result<Line> {
+/// The one line that comes in.
+pub(crate) fn read_line<T: DeserializeOwned>(input: impl BufRead) -> io::Result<Line<T>> {
     let mut line = Vec::new();
     input.take(MAX_INVOCATION_BYTES as u64).read_until(b'\n', &mut line)?;
     if line.pop_if(|last| *last == b'\n').is_none() {
@@ -72,10 +74,19 @@ pub(crate) fn read_line(input: impl BufRead) -> io::Result<Line> {
 }
 
 fn write_report(output: &mut impl Write, report: &Report) -> io::Result<()> {
-    let json = serde_json::to_vec(report)?;
+    write_framed(output, &report.attempt, report)
+}
+
+/// An answer behind its header.
+pub(crate) fn write_framed(
+    output: &mut impl Write,
+    attempt: &str,
+    answer: &impl serde::Serialize,
+) -> io::Result<()> {
+    let json = serde_json::to_vec(answer)?;
     let header = ReportHeader {
         report: 1,
-        attempt: report.attempt.clone(),
+        attempt: attempt.to_owned(),
         bytes: json.len() as u64,
         sha256: report::sha256(&json),
     };
@@ -85,7 +96,8 @@ fn write_report(output: &mut impl Write, report: &Report) -> io::Result<()> {
     output.flush()
 }
 
-fn write_line(output: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+/// One line of JSON.
+pub(crate) fn write_line(output: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     output.write_all(&line)
@@ -98,14 +110,18 @@ mod tests {
     #[test]
     fn end_of_file_before_the_newline_is_no_job() {
         for text in ["", "{", "{\"attempt\":\"x\"}"] {
-            assert_eq!(read_line(text.as_bytes()).expect("readable"), Line::Nothing, "{text:?}");
+            assert_eq!(
+                read_line::<Invocation>(text.as_bytes()).expect("readable"),
+                Line::Nothing,
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn a_line_that_is_too_long_or_no_invocation_is_bad() {
         for text in ["\n".to_owned(), "{}\n".to_owned(), "x".repeat(MAX_INVOCATION_BYTES + 1)] {
-            assert!(matches!(read_line(text.as_bytes()).expect("readable"), Line::Bad(_)));
+            assert!(matches!(read_line::<Invocation>(text.as_bytes()).expect("readable"), Line::Bad(_)));
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod frame;
 mod invocation;
 pub mod ledger;
+pub mod probe;
 mod report;
 
 pub use error_class::ErrorClass;
