@@ -170,7 +170,7 @@ fn the_doctor_says_of_each_check_what_was_tried_and_what_to_do() {
     let report: Value = serde_json::from_str(&ended.out).expect("it is JSON");
     let checks = report["checks"].as_array().expect("a list");
     let names: Vec<_> = checks.iter().filter_map(|check| check["name"].as_str()).collect();
-    assert_eq!(names, ["engine", "limits", "seccomp", "runtime", "image", "database", "gateway"]);
+    assert_eq!(names, ["engine", "limits", "seccomp", "runtime", "image", "database", "gateway", "walls"]);
     for check in checks {
         assert_eq!(check["ok"], false, "{check}");
         for key in ["tried", "saw", "hint"] {

@@ -11,6 +11,8 @@ mod following;
 mod haunted;
 #[path = "support/engine.rs"]
 mod own_engine;
+#[path = "sandbox/probe.rs"]
+mod probe;
 #[path = "sandbox/proxy.rs"]
 mod proxy;
 #[path = "sandbox/restarts.rs"]

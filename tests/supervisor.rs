@@ -36,3 +36,5 @@ mod slots;
 mod stage;
 #[path = "supervisor/trouble.rs"]
 mod trouble;
+#[path = "supervisor/walls.rs"]
+mod walls;

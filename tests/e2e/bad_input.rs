@@ -139,7 +139,7 @@ fn a_scan_that_no_waiting_can_start_ends_with_the_engines_own_words() {
     let stage = Stage::new();
     let ran = stage.run(["scan", "http://127.0.0.1:9/", "--runtime", "no-such-runtime"]);
     refused(&ran, 1, &["no-such-runtime", "hint:"]);
-    assert_eq!(stage.query("SELECT state, failure_class FROM scan_jobs")[0], ["FAILED", "cancelled"]);
+    assert_eq!(stage.query("SELECT count(*) FROM scan_jobs")[0][0], "0", "nothing was promised");
 }
 
 #[test]

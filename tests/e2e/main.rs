@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod attestation;
 mod bad_input;
 mod cancel;
 mod demo;

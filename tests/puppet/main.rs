@@ -15,6 +15,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, abort, exit};
 use std::thread;
+use std::time::Duration;
 
 const DOOR: &str = "/run/safeurl/gw.sock";
 
@@ -104,6 +105,22 @@ fn act(step: &str, argument: &str) {
         "repeat" => {
             let (times, text) = argument.split_once(' ').unwrap_or(("0", ""));
             say(&text.repeat(times.parse().unwrap_or_default()));
+        }
+        // Waits for a datagram, for so many milliseconds.
+        "hear" => {
+            let socket = UdpSocket::bind("0.0.0.0:9999").expect("a network");
+            socket.set_read_timeout(Some(Duration::from_millis(number()))).expect("a number");
+            eprintln!("listening");
+            eprintln!("heard={}", socket.recv(&mut [0; 16]).is_ok());
+        }
+        // Sends datagrams to an address for about a second.
+        "tell" => {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a network");
+            for _ in 0..20 {
+                // What the network refuses is not sent.
+                let _ = socket.send_to(b"here", (argument, 9999));
+                thread::sleep(Duration::from_millis(50));
+            }
         }
         other if acts::act(other, argument) => {}
         other => panic!("unknown step {other}"),

@@ -143,7 +143,14 @@ pub(crate) fn bare_config() -> SandboxConfig {
         pids: 64,
         timeout: LONG,
         output_bytes: 9 * MIB,
+        accept: Vec::new(),
     }
+}
+
+/// The engine of the machine, for what the sandbox has no word for.
+pub(crate) async fn client() -> bollard::Docker {
+    let client = bollard::Docker::connect_with_unix_defaults().expect("a socket");
+    client.negotiate_version().await.expect("an engine")
 }
 
 /// The right to kill, given.
@@ -159,12 +166,17 @@ pub(crate) fn go_on(mut socket: &UnixStream) {
 impl Drop for Place {
     fn drop(&mut self) {
         let docker = Docker::new(self.config.clone());
+        let (network, bridged) =
+            (format!("safeurl-{}", self.config.instance), self.config.network == Network::Bridge);
         // A drop cannot await and may stand inside a runtime, so it gets a thread with one of its own.
         let clean = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
                 for container in docker.list().await.unwrap_or_default() {
                     let _ = docker.remove(&container.id).await;
+                }
+                if bridged {
+                    let _ = client().await.remove_network(&network).await;
                 }
             });
         });

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::State;
-use safeurl::sandbox::{Outcome, SandboxError};
+use safeurl::sandbox::{Attestation, Outcome, SandboxError};
 use safeurl::store::{JobFilter, Store};
 use safeurl_protocol::{Invocation, Report};
 use tokio::sync::{Semaphore, watch};
@@ -118,6 +118,7 @@ struct Inside {
     violations: Vec<String>,
     creations: VecDeque<Creation>,
     beginnings: VecDeque<Beginning>,
+    probes: VecDeque<Result<Attestation, SandboxError>>,
     works: VecDeque<Work>,
     silent: bool,
     /// What is not answered the next times it is asked.
@@ -147,6 +148,11 @@ impl Fake {
 
     pub(crate) fn next_create(&self, creation: Creation) {
         self.inside().creations.push_back(creation);
+    }
+
+    /// What the next probe sees; one that is not expected is not answered.
+    pub(crate) fn next_probe(&self, seen: Result<Attestation, SandboxError>) {
+        self.inside().probes.push_back(seen);
     }
 
     pub(crate) fn next_start(&self, beginning: Beginning) {

@@ -134,6 +134,7 @@ async fn orphan(stage: &Stage) -> ScanId {
         engine_id: "engine".to_owned(),
         worker: dead.clone(),
         door: String::new(),
+        attestation: None,
     };
     stage.store.oblige(obligation).await.expect("a user id");
     let container = stage.fake.made("gone");

@@ -16,7 +16,7 @@ use safeurl::queue::BullMqConfig;
 use safeurl::sandbox::Network;
 use safeurl::shutdown::{Signal, Trigger};
 use safeurl::store::{DbConfig, NewJob, OpenMode, Store, WorkerRow};
-use safeurl::supervisor::{Config, EngineFacts, Finished, Parts, Progress, Supervisor};
+use safeurl::supervisor::{Config, EngineFacts, Finished, Parts, Progress, StartError, Supervisor};
 use safeurl_protocol::Bridge;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -89,6 +89,11 @@ impl Stage {
     }
 
     async fn supervise_rows(&self, reserved_only: bool) -> Running {
+        self.try_supervise(reserved_only).await.expect("a supervisor")
+    }
+
+    /// Starts one that may not come up.
+    pub(crate) async fn try_supervise(&self, reserved_only: bool) -> Result<Running, StartError> {
         let worker = WorkerId::fresh();
         let parts = Parts {
             store: self.store.clone(),
@@ -102,9 +107,9 @@ impl Stage {
             bullmq: self.bullmq.clone().filter(|_| !reserved_only),
             metrics: self.metrics.clone(),
         };
-        let (supervisor, progress) = Supervisor::start(parts).await.expect("a supervisor");
+        let (supervisor, progress) = Supervisor::start(parts).await?;
         let (trigger, shutdown) = Trigger::pair();
-        Running { worker, trigger, progress, task: tokio::spawn(supervisor.run(shutdown)) }
+        Ok(Running { worker, trigger, progress, task: tokio::spawn(supervisor.run(shutdown)) })
     }
 
     pub(crate) async fn submit(&self) -> ScanId {
@@ -396,5 +401,6 @@ fn config_of_tests() -> Config {
         unleased_after: Duration::from_secs(600),
         limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },
         engine: EngineFacts { id: "engine".to_owned(), ..EngineFacts::default() },
+        walls: None,
     }
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub mod attestation;
+mod bridge;
 mod death;
 pub mod docker;
 mod ending;
@@ -20,10 +22,12 @@ mod following;
 pub mod image;
 mod log;
 pub mod output;
+mod probe;
 pub mod seccomp;
 pub mod spec;
 pub mod waiting;
 
+pub use attestation::Attestation;
 pub use docker::Docker;
 pub use engine::Engine;
 
@@ -52,6 +56,8 @@ pub struct SandboxConfig {
     pub timeout: Duration,
     /// Longest report in bytes.
     pub output_bytes: u64,
+    /// Names of restrictions that need not hold.
+    pub accept: Vec<String>,
 }
 
 /// The network of a container.
@@ -60,8 +66,20 @@ pub enum Network {
     /// No network card at all; the gateway's socket is the only way out.
     #[default]
     None,
-    /// The engine's default bridge; the address rules are then the fetcher's own.
+    /// A bridge of the installation's own, on which containers do not reach each other; the address rules are then the
+    /// fetcher's own.
     Bridge,
+}
+
+impl Network {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bridge => "bridge",
+        }
+    }
 }
 
 /// One container to be created.
@@ -153,6 +171,10 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// forgotten ones asks for the list first and for the records after: a record is older than its container.
     fn list(&self) -> impl Future<Output = Result<Vec<Found>, SandboxError>> + Send;
 
+    /// Makes one container like those for jobs, which tries its walls from the inside, and judges what came of it. The
+    /// container is gone afterwards, or left for whoever has its name on record.
+    fn probe(&self, request: &Request) -> impl Future<Output = Result<Attestation, SandboxError>> + Send;
+
     /// Whether the engine answers, and as what.
     fn version(&self) -> impl Future<Output = Result<EngineVersion, SandboxError>> + Send;
 }
@@ -241,7 +263,8 @@ impl SandboxError {
             Self::TooOld { .. }
             | Self::ImageMissing { .. }
             | Self::Weakened { .. }
-            | Self::NotReady { .. } => true,
+            | Self::NotReady { .. }
+            | Self::Unproven { .. } => true,
             Self::Refused { status, .. } => *status >= 400 && *status < 500,
             Self::Unavailable { .. } | Self::Pending { .. } => false,
         }
@@ -288,6 +311,12 @@ pub enum SandboxError {
     NotReady {
         /// Its id.
         container: String,
+        /// What it did instead.
+        reason: String,
+    },
+    /// A probe container ended without saying what it saw.
+    #[error("the probe container did not say what it saw: {reason}")]
+    Unproven {
         /// What it did instead.
         reason: String,
     },

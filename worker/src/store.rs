@@ -6,6 +6,7 @@
 //! Leases, heartbeats and due times are moments of the database's clock.
 
 mod attempts;
+mod attestations;
 mod audit;
 mod claim;
 mod containers;
@@ -46,6 +47,7 @@ use tokio::sync::watch;
 
 pub use crate::db::{DbConfig, DbError, OpenMode};
 pub use attempts::{AttemptRecord, AttemptView};
+pub use attestations::AttestationRow;
 pub use audit::AuditView;
 pub use claim::Claim;
 pub use containers::{ContainerRow, Obligation, Remnant};

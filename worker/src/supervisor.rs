@@ -7,6 +7,7 @@
 //! is found by `recovery`, in any worker.
 
 mod attempt;
+mod attest;
 pub(crate) mod ending;
 mod event_loop;
 mod invocation;
@@ -32,6 +33,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 pub use attempt::{Effect, End, Known, Seen, learn, plan};
+pub use attest::Walls;
 pub use ending::{Ending, Watched, decide};
 pub use progress::Progress;
 pub use recovery::{Maker, Place, Remains, Remedy, Wanted, may_reap, remedy};
@@ -44,7 +46,8 @@ use crate::domain::timestamp::Timestamp;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
 use crate::metrics::{Metrics, Part};
 use crate::queue::{BullMqConfig, BullMqQueue, EmbeddedQueue, Queue, RedisError};
-use crate::sandbox::Sandbox;
+use crate::sandbox::attestation::Judged;
+use crate::sandbox::{Sandbox, SandboxError};
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WorkerRow};
 use attempt::runner::chain;
@@ -94,6 +97,8 @@ struct Shared<S: Sandbox> {
     config: Config,
     worker: WorkerId,
     reserved_only: bool,
+    /// Digest of what containers turned out to be.
+    attestation: Option<String>,
     run_dir: PathBuf,
     notes: Notes,
     watchers: mpsc::UnboundedSender<Progress>,
@@ -201,6 +206,15 @@ pub enum StartError {
     /// The gateway.
     #[error("starting the egress gateway")]
     Gateway(#[from] GatewayError),
+    /// The engine, or the container that was probed.
+    #[error("looking at how closed containers are")]
+    Engine(#[from] SandboxError),
+    /// Containers are less closed than they should be.
+    #[error("containers here lack restrictions: {}", attest::told(broken))]
+    Walls {
+        /// What does not hold and is not accepted.
+        broken: Vec<Judged>,
+    },
 }
 
 /// How a supervisor ended.
@@ -221,10 +235,10 @@ pub struct Supervisor<S: Sandbox> {
 }
 
 impl<S: Sandbox> Supervisor<S> {
-    /// Registers the worker and starts its gateway. The receiver hears where scans have come to.
+    /// Registers the worker, starts its gateway, and looks at what containers are like. The receiver hears where scans have come to.
     ///
     /// # Errors
-    /// [`StartError`] when database or gateway do not do their part.
+    /// [`StartError`] when database, gateway or engine do not do their part, or containers are too open.
     pub async fn start(parts: Parts<S>) -> Result<(Self, mpsc::UnboundedReceiver<Progress>), StartError> {
         let queue = queue(&parts).await?;
         let run_base = std::path::absolute(&parts.run_base).unwrap_or(parts.run_base);
@@ -235,19 +249,28 @@ impl<S: Sandbox> Supervisor<S> {
             queue.close().await;
             return Err(error.into());
         }
-        let started = spawn_gateway(&gateway_config).await.and_then(|gateway| {
+        let started = async {
+            let gateway = spawn_gateway(&gateway_config).await?;
             let held = run_dirs::hold(&run_dir);
             let held = held.map_err(|source| GatewayError::Files { path: run_dir.clone(), source })?;
-            Ok((gateway, held))
-        });
-        let (gateway, held) = match started {
+            let attested =
+                attest::attest(&parts.store, &parts.sandbox, &parts.config, &parts.worker, &gateway).await;
+            match attested {
+                Ok(attestation) => Ok((gateway, held, attestation)),
+                Err(error) => {
+                    gateway.shutdown().await;
+                    Err(error)
+                }
+            }
+        };
+        let (gateway, held, attestation) = match started.await {
             Ok(started) => started,
             Err(error) => {
                 run_dirs::remove(&run_dir);
                 queue.close().await;
                 // Failing that, its heartbeat grows old.
                 let _ = parts.store.retire(&parts.worker).await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         parts.metrics.answers(Part::Gateway);
@@ -262,6 +285,7 @@ impl<S: Sandbox> Supervisor<S> {
             config: parts.config,
             worker: parts.worker,
             reserved_only: parts.reserved_only,
+            attestation,
             run_dir,
             notes,
             watchers,

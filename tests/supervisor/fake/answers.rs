@@ -5,7 +5,7 @@ use std::time::Duration;
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::State;
 use safeurl::sandbox::{
-    EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Standing, Waiting,
+    Attestation, EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Standing, Waiting,
 };
 use safeurl_protocol::{Exchange, Report, SCHEMA, Timings, Usage};
 
@@ -38,6 +38,14 @@ impl Sandbox for Fake {
         };
         self.note(Op::Create, &request.name);
         answer
+    }
+
+    async fn probe(&self, request: &Request) -> Result<Attestation, SandboxError> {
+        let rows = self.store.containers("engine").await.expect("the obligations");
+        if !rows.iter().any(|row| row.obligation.name == request.name && row.uid == request.uid) {
+            self.violated(format!("{} was probed before it was written down", request.name));
+        }
+        self.inside().probes.pop_front().unwrap_or_else(|| Err(unavailable("probe")))
     }
 
     async fn start(&self, container: &str) -> Result<FakeWaiting, SandboxError> {

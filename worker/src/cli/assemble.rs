@@ -15,9 +15,9 @@ use crate::gateway::{Budgets, GatewayConfig};
 use crate::metrics::Metrics;
 use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::image::{self, Image, ImageError};
-use crate::sandbox::{Docker, Network, SandboxConfig};
+use crate::sandbox::{Docker, Network, SandboxConfig, attestation};
 use crate::store::{DbConfig, Store};
-use crate::supervisor::{Config, EngineFacts, Parts};
+use crate::supervisor::{Config, EngineFacts, Parts, Walls};
 
 /// Connections of one attempt at the same time. The fetcher uses one after the other, of which the last may still be closing.
 const CONCURRENT_CONNECTIONS: u32 = 8;
@@ -48,29 +48,19 @@ pub(super) async fn parts(
     let (info, image) = engine_and_image(settings).await?;
     let instance = store.instance().await?;
     let bullmq = if reserved_only { None } else { bullmq::config(settings, worker.as_str())? };
-    let network = match settings.sandbox.network {
-        NetworkMode::None => Network::None,
-        NetworkMode::Bridge => Network::Bridge,
+    let sandbox = sandbox_config(settings, instance, worker.as_str(), &image);
+    let walls = Walls {
+        accept: sandbox.accept.clone(),
+        circumstances: attestation::circumstances(&sandbox, &info),
+        // A person waits for one scan; a worker works for days.
+        remembered: reserved_only,
     };
-    let sandbox = Docker::new(SandboxConfig {
-        docker_host: Some(settings.sandbox.docker_host.clone()),
-        instance,
-        worker: worker.as_str().to_owned(),
-        image: image.id.clone(),
-        network,
-        runtime: settings.sandbox.runtime.clone(),
-        memory_bytes: settings.sandbox.memory.as_u64(),
-        cpus: settings.sandbox.cpus,
-        pids: u64::from(settings.sandbox.pids),
-        timeout: settings.sandbox.timeout,
-        output_bytes: settings.sandbox.output_cap.as_u64(),
-    });
     Ok(Parts {
         store,
-        sandbox,
+        sandbox: Docker::new(sandbox),
         gateway: gateway(settings),
         rules: Rules::embedded(),
-        config: supervisor(settings, network, &info, &image),
+        config: Config { walls: Some(walls), ..supervisor(settings, &info, &image) },
         worker,
         run_base: settings.sandbox.run_dir.clone(),
         reserved_only,
@@ -80,8 +70,38 @@ pub(super) async fn parts(
     })
 }
 
-fn supervisor(settings: &Settings, network: Network, info: &EngineInfo, image: &Image) -> Config {
-    let gateway = &settings.gateway;
+/// What containers are like.
+pub(super) fn sandbox_config(
+    settings: &Settings,
+    instance: String,
+    worker: &str,
+    image: &Image,
+) -> SandboxConfig {
+    SandboxConfig {
+        docker_host: Some(settings.sandbox.docker_host.clone()),
+        instance,
+        worker: worker.to_owned(),
+        image: image.id.clone(),
+        network: network(settings),
+        runtime: settings.sandbox.runtime.clone(),
+        memory_bytes: settings.sandbox.memory.as_u64(),
+        cpus: settings.sandbox.cpus,
+        pids: u64::from(settings.sandbox.pids),
+        timeout: settings.sandbox.timeout,
+        output_bytes: settings.sandbox.output_cap.as_u64(),
+        accept: settings.sandbox.accept.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+const fn network(settings: &Settings) -> Network {
+    match settings.sandbox.network {
+        NetworkMode::None => Network::None,
+        NetworkMode::Bridge => Network::Bridge,
+    }
+}
+
+fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
+    let (gateway, network) = (&settings.gateway, network(settings));
     Config {
         slots: settings.worker.concurrency as usize,
         timeout: settings.sandbox.timeout,
@@ -123,11 +143,9 @@ fn supervisor(settings: &Settings, network: Network, info: &EngineInfo, image: &
             runtime: settings.sandbox.runtime.clone().or_else(|| Some(info.default_runtime.clone())),
             image: image.reference.clone(),
             image_digest: image.id.clone(),
-            network: match network {
-                Network::None => "none".to_owned(),
-                Network::Bridge => "bridge".to_owned(),
-            },
+            network: network.as_str().to_owned(),
         },
+        walls: None,
     }
 }
 

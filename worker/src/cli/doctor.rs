@@ -1,5 +1,7 @@
 //! `safeurl doctor`: what is needed, tried out.
 
+mod walls;
+
 use serde::Serialize;
 
 use super::assemble;
@@ -12,28 +14,44 @@ use super::settings::DoctorArgs;
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::sandbox::engine::EngineInfo;
-use crate::sandbox::{Engine, image};
+use crate::sandbox::image::Image;
+use crate::sandbox::{Attestation, Engine, image};
 use crate::store::{DbError, OpenMode, Schema, Store, StoreError};
 
 /// Check everything a scan needs, and say what to do about what is missing
 ///
-/// Ends with 1 when a check failed.
+/// One container is made and tries its walls from the inside; each restriction is shown with what came of it. Ends with
+/// 1 when a check failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   safeurl doctor
-  safeurl doctor --json | jq '.checks[] | select(.ok | not)'")]
+  safeurl doctor --json | jq '.checks[] | select(.ok | not)'
+  safeurl doctor --attestation $(safeurl jobs show --json ID | jq -r .sandbox.attestation)")]
 pub struct Args {
-    /// One compact JSON document: {"checks": [{"name", "ok", "tried", "saw", "hint"}]}
+    /// One compact JSON document: {"checks": [{"name", "ok", "tried", "saw", "hint"}], "attestation"}
     #[arg(long)]
     pub json: bool,
+
+    /// Check nothing; show what containers were like when a document was made that names this digest
+    #[arg(long, value_name = "DIGEST")]
+    pub attestation: Option<String>,
 
     #[command(flatten)]
     pub settings: DoctorArgs,
 }
 
 #[derive(Serialize)]
-struct Report {
-    checks: Vec<Check>,
+struct Report<'a> {
+    checks: &'a [Check],
+    attestation: Option<Attested<'a>>,
+}
+
+/// What a probe saw, with the digest that documents name it by.
+#[derive(Serialize)]
+struct Attested<'a> {
+    digest: String,
+    #[serde(flatten)]
+    attestation: &'a Attestation,
 }
 
 /// One thing that was tried.
@@ -79,6 +97,10 @@ impl Check {
 /// Whatever is wrong with the settings. What is wrong with the rest is the report.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let (settings, _) = args.settings.load()?;
+    if let Some(digest) = &args.attestation {
+        walls::show(&settings, digest, args.json).await?;
+        return Ok(Exit::Done);
+    }
     let engine = engine(&settings);
     let mut checks = vec![answers(&engine).await];
     let well = checks[0].ok;
@@ -92,14 +114,28 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             "look into its log",
         )),
     }
-    checks.push(if well { fetcher(&settings, &engine).await } else { Check::not_tried("image") });
+    let (image, check) =
+        if well { fetcher(&settings, &engine).await } else { (None, Check::not_tried("image")) };
+    checks.push(check);
     checks.push(rows(&settings).await);
     checks.extend(outer(&settings).await);
-    checks.push(way_out(&settings).await);
+    let (gateway, check) = way_out(&settings).await;
+    checks.push(check);
+    let (check, attestation) = match (&image, &gateway) {
+        (Some(image), Some(gateway)) => walls::probe(&settings, image, gateway).await,
+        (Some(_) | None, _) => (walls::not_tried(), None),
+    };
+    checks.push(check);
+    if let Some(gateway) = gateway {
+        gateway.shutdown().await;
+    }
     let all_well = checks.iter().all(|check| check.ok);
     let mut output = Output::stdout();
     if args.json {
-        output.json(&Report { checks })?;
+        let attestation = attestation.as_ref();
+        let attestation =
+            attestation.map(|attestation| Attested { digest: attestation.digest(), attestation });
+        output.json(&Report { checks: &checks, attestation })?;
     } else {
         for check in &checks {
             let word = if check.ok { "ok    " } else { "FAILED" };
@@ -112,6 +148,9 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             if let Some(hint) = &check.hint {
                 output.line(&format!("        hint: {}", plain(hint)))?;
             }
+        }
+        if let Some(attestation) = &attestation {
+            walls::print(&mut output, attestation, &settings.sandbox.accept)?;
         }
     }
     Ok(if all_well { Exit::Done } else { Exit::Failed })
@@ -159,18 +198,35 @@ fn runtime(settings: &Settings, info: &EngineInfo) -> Check {
     if info.runtimes.contains(wanted) {
         return Check::passed("runtime", tried, known);
     }
-    Check::failed("runtime", tried, known, "add it to the engine's daemon.json, or change sandbox.runtime")
+    let hint = format!("add it to the engine's daemon.json, or change sandbox.runtime{}", peculiar(wanted));
+    Check::failed("runtime", tried, known, hint)
 }
 
-async fn fetcher(settings: &Settings, engine: &Engine) -> Check {
+/// What a runtime needs that the default one does not.
+fn peculiar(runtime: &str) -> &'static str {
+    if runtime.contains("runsc") || runtime.contains("gvisor") {
+        "; gVisor needs runtimeArgs [\"--host-uds=open\"] there, or no container reaches the gateway's socket"
+    } else if runtime.contains("kata") {
+        "; Kata's containers reach no unix socket of the host, so it needs sandbox.network = \"bridge\""
+    } else if runtime.contains("crun") {
+        "; crun refuses the hybrid layout of control groups, so it needs the first or the second generation alone"
+    } else {
+        ""
+    }
+}
+
+async fn fetcher(settings: &Settings, engine: &Engine) -> (Option<Image>, Check) {
     let wanted = settings.sandbox.image.as_deref();
     let tried = format!("look at {}", wanted.unwrap_or("the embedded image"));
     match image::resolve(engine, wanted).await {
-        Ok(image) => Check::passed("image", tried, format!("{} {}", image.reference, image.id)),
+        Ok(image) => {
+            let check = Check::passed("image", tried, format!("{} {}", image.reference, image.id));
+            (Some(image), check)
+        }
         Err(error) => {
             let hint =
                 error.hint().map_or_else(|| "see the engine's log".to_owned(), |run| format!("run `{run}`"));
-            Check::failed("image", tried, chain(&error), hint)
+            (None, Check::failed("image", tried, chain(&error), hint))
         }
     }
 }
@@ -242,15 +298,13 @@ async fn outer(settings: &Settings) -> Option<Check> {
     })
 }
 
-async fn way_out(settings: &Settings) -> Check {
+async fn way_out(settings: &Settings) -> (Option<Gateway>, Check) {
     let tried = format!("start the gateway with sockets under {}", settings.sandbox.run_dir.display());
     match Gateway::spawn(assemble::gateway(settings)).await {
-        Ok(gateway) => {
-            gateway.shutdown().await;
-            Check::passed("gateway", tried, "it came up and went")
-        }
+        Ok(gateway) => (Some(gateway), Check::passed("gateway", tried, "it came up")),
         Err(error) => {
-            Check::failed("gateway", tried, chain(&error), "change sandbox.run_dir or who may write there")
+            let hint = "change sandbox.run_dir or who may write there";
+            (None, Check::failed("gateway", tried, chain(&error), hint))
         }
     }
 }

@@ -64,6 +64,7 @@ pub(super) static KEYS: &[Key] = &[
     key("sandbox.pids"),
     key("sandbox.network"),
     key("sandbox.runtime"),
+    key("sandbox.accept"),
     key("sandbox.output_cap"),
     known_as(
         "sandbox.docker_host",

@@ -11,8 +11,8 @@ use super::layers::{self, Layer};
 use super::origin::{Origin, Origins, Shown};
 use super::raw::Raw;
 use super::rule::{
-    self, Folder, HostMap, List, Name, QueueName, QueuePrefix, RequestHeader, Rule, SecretText, Subnet, Text,
-    Truth, Word, within,
+    self, Folder, HostMap, List, Name, QueueName, QueuePrefix, RequestHeader, Restriction, Rule, SecretText,
+    Subnet, Text, Truth, Word, within,
 };
 use super::settings::{
     Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Queue, QueueKind, Retry,
@@ -85,6 +85,7 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
                 &Word(&[("none", NetworkMode::None), ("bridge", NetworkMode::Bridge)]),
             ),
             runtime: r.get("sandbox.runtime", &Name { also: "", what: "a runtime's name" }),
+            accept: r.get("sandbox.accept", &List { of: Restriction, most: MAX_LIST }),
             output_cap: r.get("sandbox.output_cap", &within(ByteSize::kib(64)..=ByteSize::mib(64))),
             docker_host: r.get("sandbox.docker_host", &rule::Engine),
             run_dir: r.get("sandbox.run_dir", &Folder { otherwise: run_dir, most: MAX_RUN_DIR_BYTES }),

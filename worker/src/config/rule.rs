@@ -6,7 +6,7 @@
 mod address;
 mod bullmq;
 mod list;
-
+mod restriction;
 mod text;
 
 use std::fmt;
@@ -21,6 +21,7 @@ use super::size::{ByteSize, ByteSizeError};
 pub(super) use address::{Database, Engine, HostMap, Listen, Port, Redis, Resolver, Subnet};
 pub(super) use bullmq::{Queue, QueueName, QueuePrefix};
 pub(super) use list::List;
+pub(super) use restriction::Restriction;
 pub(super) use text::{Folder, Name, RequestHeader, SecretText, Text};
 
 /// How one setting is read and shown.

@@ -122,6 +122,8 @@ pub struct Sandbox {
     pub network: NetworkMode,
     /// An OCI runtime; `None` is the engine's default.
     pub runtime: Option<String>,
+    /// Names of restrictions that need not hold.
+    pub accept: Vec<&'static str>,
     /// The largest report.
     pub output_cap: ByteSize,
     /// `unix:///path` or `tcp://host:port`.
@@ -307,6 +309,12 @@ impl Settings {
                  network reaches"
                     .to_owned(),
             );
+        }
+        if !self.sandbox.accept.is_empty() {
+            notices.push(format!(
+                "sandbox.accept lets containers go without: {}",
+                self.sandbox.accept.join(", ")
+            ));
         }
         if self.worker.health.is_some_and(|address| !address.ip().is_loopback()) {
             notices.push(

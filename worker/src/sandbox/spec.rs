@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum,
@@ -14,7 +15,7 @@ use bollard::models::{
 };
 
 use super::output::STDERR_BUDGET_BYTES;
-use super::{Network, Request, SandboxConfig, seccomp};
+use super::{Network, Request, SandboxConfig, bridge, seccomp};
 
 /// Where the directory with the gateway's socket is mounted; the parent of `safeurl_protocol::SOCKET_PATH`.
 /// Not under `/tmp`: the tmpfs there would hide it.
@@ -26,6 +27,13 @@ pub const LABEL_INSTANCE: &str = "safeurl.instance";
 pub const LABEL_WORKER: &str = "safeurl.worker";
 /// Label: what it is for.
 pub const LABEL_ROLE: &str = "safeurl.role";
+
+/// Size of the scratch space at `/tmp`; it counts towards the memory limit.
+pub(super) const SCRATCH_BYTES: u64 = 32 << 20;
+/// Files that fit into it; these do not count, so there is a limit of its own.
+pub(super) const SCRATCH_FILES: u64 = 1 << 10;
+/// Open files of one process.
+pub(super) const NOFILE: u64 = 256;
 
 /// The generation of the kernel's control groups the engine uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,13 +114,10 @@ fn host_config(request: &Request, config: &SandboxConfig, cgroup: Cgroup) -> Hos
         readonly_paths: None,
 
         // Network.
-        network_mode: Some(
-            match config.network {
-                Network::None => "none",
-                Network::Bridge => "bridge",
-            }
-            .to_owned(),
-        ),
+        network_mode: Some(match config.network {
+            Network::None => "none".to_owned(),
+            Network::Bridge => bridge::name(&config.instance),
+        }),
         publish_all_ports: Some(false),
         port_bindings: Some(HashMap::new()),
         links: Some(vec![]),
@@ -125,8 +130,11 @@ fn host_config(request: &Request, config: &SandboxConfig, cgroup: Cgroup) -> Hos
         readonly_rootfs: Some(true),
         tmpfs: Some(HashMap::from([(
             "/tmp".to_owned(),
-            // Counts towards the memory limit; the number of inodes does not, so it has a limit of its own.
-            "rw,noexec,nosuid,nodev,size=32m,nr_inodes=1k,mode=1777".to_owned(),
+            format!(
+                "rw,noexec,nosuid,nodev,size={}m,nr_inodes={}k,mode=1777",
+                SCRATCH_BYTES >> 20,
+                SCRATCH_FILES >> 10
+            ),
         )])),
         mounts: Some(match config.network {
             Network::None => vec![door(&request.door)],
@@ -236,15 +244,20 @@ fn door(source: &Path) -> Mount {
 /// Never `nproc`: it is counted per user id over all containers, so one would starve the others.
 fn ulimits(config: &SandboxConfig) -> Vec<ResourcesUlimits> {
     // A backstop for the time when no worker lives to end it.
-    let whole_seconds = config.timeout.as_secs() + u64::from(config.timeout.subsec_nanos() > 0);
-    let cpu_seconds = signed(whole_seconds.saturating_mul(2));
-    [("core", 0), ("cpu", cpu_seconds), ("memlock", 0), ("msgqueue", 0), ("nofile", 256)]
+    let cpu = signed(cpu_seconds(config.timeout));
+    [("core", 0), ("cpu", cpu), ("memlock", 0), ("msgqueue", 0), ("nofile", signed(NOFILE))]
         .map(|(name, limit)| ResourcesUlimits {
             name: Some(name.to_owned()),
             soft: Some(limit),
             hard: Some(limit),
         })
         .into()
+}
+
+/// Processor time of a container whose jobs take so long at most.
+pub(super) fn cpu_seconds(timeout: Duration) -> u64 {
+    let whole_seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+    whole_seconds.saturating_mul(2)
 }
 
 /// The log is the second copy of the report, so it holds twice the longest one, and no more: the default

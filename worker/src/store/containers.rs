@@ -20,6 +20,8 @@ pub struct Obligation {
     pub worker: WorkerId,
     /// The folder that holds its gateway socket and nothing else.
     pub door: String,
+    /// Digest of the attestation that its worker had.
+    pub attestation: Option<String>,
 }
 
 /// A container that exists or may exist.
@@ -49,13 +51,13 @@ pub struct Remnant {
 /// The columns that [`read_container`] reads, of a table or alias named `c`.
 macro_rules! container_columns {
     () => {
-        "c.name, c.engine_id, c.worker, c.door, c.uid, c.container_id, c.created_ms"
+        "c.name, c.engine_id, c.worker, c.door, c.uid, c.container_id, c.created_ms, c.attestation"
     };
 }
 pub(super) use container_columns;
 
 /// How many columns [`container_columns`] has.
-pub(super) const CONTAINER_COLUMNS: i32 = 7;
+pub(super) const CONTAINER_COLUMNS: i32 = 8;
 
 /// What was written down, with what decides whether it may be removed.
 pub(super) const REMNANTS: &str = concat!(
@@ -90,6 +92,7 @@ pub(super) fn read_container(row: &Columns, first: i32) -> Result<ContainerRow> 
             engine_id: row.text(first + 1)?,
             worker: WorkerId::from_row(row.text(first + 2)?),
             door: row.text(first + 3)?,
+            attestation: row.opt_text(first + 7)?,
         },
         uid: row.count(first + 4)?,
         container_id: row.opt_text(first + 5)?,
@@ -105,8 +108,8 @@ impl Store {
     /// [`DbError::Rejected`] for a name that exists already, and when no user id is left; the database's.
     pub async fn oblige(&self, obligation: Obligation) -> Result<u32> {
         const OBLIGE: &str = concat!(
-            "INSERT INTO containers (name, engine_id, uid, worker, door, created_ms)
-             SELECT ?1, ?2, min(free), ?3, ?4, ",
+            "INSERT INTO containers (name, engine_id, uid, worker, door, attestation, created_ms)
+             SELECT ?1, ?2, min(free), ?3, ?4, ?5, ",
             now_ms!(),
             " FROM (SELECT 60600 AS free UNION ALL SELECT uid + 1 FROM containers WHERE engine_id = ?2)
              WHERE free NOT IN (SELECT uid FROM containers WHERE engine_id = ?2)
@@ -114,7 +117,7 @@ impl Store {
         );
         const OBLIGED: &str = "SELECT uid FROM containers WHERE name = ? AND worker = ?";
         let oblige = |again: bool| {
-            let Obligation { name, engine_id, worker, door } = obligation.clone();
+            let Obligation { name, engine_id, worker, door, attestation } = obligation.clone();
             self.db.write(async move |unit| {
                 if again {
                     let values = params![name.as_str(), worker.as_str()];
@@ -123,7 +126,7 @@ impl Store {
                         return Ok(uid);
                     }
                 }
-                let values = params![name, engine_id, worker.as_str(), door];
+                let values = params![name, engine_id, worker.as_str(), door, attestation];
                 let uid = unit.first(OBLIGE, values, |row| row.count(0)).await?;
                 Ok(uid.ok_or(DbError::Column { column: 0, found: "nothing where a user id belongs" })?)
             })

@@ -131,6 +131,7 @@ mod tests {
             unleased_after: Duration::from_secs(600),
             limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },
             engine: EngineFacts::default(),
+            walls: None,
         }
     }
 

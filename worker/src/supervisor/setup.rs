@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use safeurl_protocol::{Bridge, Header};
 
+use super::attest::Walls;
 use crate::domain::document::Limits;
 use crate::gateway::Budgets;
 use crate::sandbox::Network;
@@ -45,6 +46,9 @@ pub struct Config {
     pub limits: Limits,
     /// Engine, runtime and image, for the document.
     pub engine: EngineFacts,
+    /// What is asked of containers before the first job is taken; `None` for engines that are none, such as those of
+    /// tests.
+    pub walls: Option<Walls>,
 }
 
 /// Where containers run and from what, as the document shows it.

@@ -10,6 +10,7 @@ use crate::queue::bullmq::RedisError;
 use crate::sandbox::SandboxError;
 use crate::sandbox::image::ImageError;
 use crate::store::{DbError, StoreError};
+use crate::supervisor::StartError;
 
 /// The cure for a cause, if there is one to tell.
 pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
@@ -30,6 +31,9 @@ pub(super) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     if let Some(error) = cause.downcast_ref::<RedisError>() {
         return of_redis(error);
+    }
+    if let Some(StartError::Walls { .. }) = cause.downcast_ref() {
+        return Some("`safeurl doctor` shows each with a cure; sandbox.accept names what may be missing");
     }
     if let Some(HealthError::Listen { source, .. }) = cause.downcast_ref() {
         return Some(of_listening(source.kind()));

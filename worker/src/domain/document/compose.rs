@@ -77,6 +77,7 @@ pub struct SandboxFacts {
     pub queue_ms: Option<u64>,
     pub start_ms: Option<u64>,
     pub run_ms: Option<u64>,
+    pub attestation: Option<String>,
     pub adopted: bool,
 }
 
@@ -355,7 +356,7 @@ fn sandbox(facts: SandboxFacts) -> Sandbox {
         run_ms: facts.run_ms,
         peak_memory_bytes: None,
         cpu_ms: None,
-        attestation: None,
+        attestation: facts.attestation,
         adopted: facts.adopted,
     }
 }

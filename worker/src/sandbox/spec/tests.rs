@@ -20,6 +20,7 @@ fn config() -> SandboxConfig {
         pids: 64,
         timeout: Duration::from_secs(30),
         output_bytes: 8 * 1024 * 1024,
+        accept: Vec::new(),
     }
 }
 
@@ -75,7 +76,7 @@ fn a_bridge_adds_a_network_and_takes_the_door_away_and_nothing_else() {
     let bridge = text(spec(&SandboxConfig { network: Network::Bridge, ..config() }, Cgroup::V1));
     assert_eq!(
         added(&none, &bridge),
-        ["\"Mounts\": [],", "\"NetworkMode\": \"bridge\",", "\"NetworkDisabled\": false,"]
+        ["\"Mounts\": [],", "\"NetworkMode\": \"safeurl-the-installation\",", "\"NetworkDisabled\": false,"]
     );
 }
 

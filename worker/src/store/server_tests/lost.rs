@@ -109,6 +109,7 @@ async fn obligations_and_workers_are_written_once() {
         engine_id: "engine".to_owned(),
         worker: worker.clone(),
         door: "/run/1".to_owned(),
+        attestation: None,
     };
     proxy.lose(1);
     let uid = store.oblige(obligation).await.expect("an answer");

@@ -15,6 +15,7 @@ pub(super) fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligat
         engine_id: engine.to_owned(),
         worker: worker.clone(),
         door: format!("/run/{name}"),
+        attestation: None,
     }
 }
 

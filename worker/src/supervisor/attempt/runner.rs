@@ -102,6 +102,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     number: u64,
     name: String,
     uid: Option<u32>,
+    /// What its container is like, as far as that is known.
+    attestation: Option<String>,
     /// What the door is to be, until it is opened.
     files: Option<DoorFiles>,
     way: Option<Way>,
@@ -207,6 +209,7 @@ impl<S: Sandbox> Runner<S> {
             number,
             name,
             uid: None,
+            attestation: None,
             files: None,
             way: None,
             container: None,
@@ -350,6 +353,7 @@ impl<S: Sandbox> Runner<S> {
             queue_ms,
             start_ms: self.start_ms,
             run_ms: work.filter(|work| work.ended.is_some()).map(|work| work.run_ms),
+            attestation: self.attestation.clone(),
             adopted: self.origin == Origin::Adopted,
         }
     }

@@ -72,6 +72,7 @@ impl<S: Sandbox> Runner<S> {
     fn written_down(&mut self, row: &ContainerRow) {
         self.name.clone_from(&row.obligation.name);
         self.uid = Some(row.uid);
+        self.attestation.clone_from(&row.obligation.attestation);
     }
 
     /// What there is to do for a job that was claimed by another attempt.

@@ -49,7 +49,9 @@ impl<S: Sandbox> Runner<S> {
             engine_id: self.shared.config.engine.id.clone(),
             worker: self.shared.worker.clone(),
             door: files.mount_dir.display().to_string(),
+            attestation: self.shared.attestation.clone(),
         };
+        self.attestation.clone_from(&obligation.attestation);
         match self.shared.store.oblige(obligation).await {
             Ok(uid) => {
                 self.uid = Some(uid);
