@@ -229,6 +229,14 @@ fn every_fuzz_target_of_the_worker_is_in_the_readme_with_what_it_reads() {
     }
 }
 
+#[test]
+fn the_number_of_restrictions_is_that_of_the_probe() {
+    let readme = text("README.md");
+    let words: Vec<_> = readme.split_whitespace().collect();
+    let told = format!("{} restrictions:", safeurl_protocol::probe::RESTRICTIONS.len());
+    assert!(words.join(" ").contains(&told), "{told}");
+}
+
 fn read(folder: &Path, sources: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("a folder of the repository") {
         let path = entry.expect("an entry").path();

@@ -5,6 +5,7 @@
 
 mod attestation;
 mod bad_input;
+mod bridge;
 mod cancel;
 mod demo;
 mod evidence;

@@ -1,8 +1,8 @@
-//! A web site on loopback that remembers who asked for what.
+//! A web site on this machine that remembers who asked for what.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -31,7 +31,15 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start(handler: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), handler)
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) fn start_at(
+        address: IpAddr,
+        handler: impl Fn(&str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("an address of this machine");
         let address = listener.local_addr().expect("bound");
         let hits = Arc::new(Mutex::new(BTreeMap::new()));
         let handler: Arc<Handler> = Arc::new(handler);

@@ -12,7 +12,8 @@ use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptions, RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
+    KillContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    WaitContainerOptions,
 };
 use futures_util::StreamExt as _;
 use safeurl::sandbox::spec::container_spec;
@@ -25,7 +26,7 @@ use crate::support::{bare_config, puppet};
 pub(crate) const UID: u32 = 60_700;
 
 /// Longer than any act takes; who is not done by then is killed, and the test says so.
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A change of the create call.
 pub(crate) type Change = fn(&mut ContainerCreateBody);
@@ -135,6 +136,17 @@ impl Cell {
     pub(crate) async fn inspect(&self) -> ContainerInspectResponse {
         let inspected = self.client.inspect_container(&self.id, None::<InspectContainerOptions>).await;
         inspected.expect("it is there")
+    }
+
+    /// How many bytes of its output the engine kept.
+    pub(crate) async fn logged(&self) -> usize {
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).build();
+        let mut log = self.client.logs(&self.id, Some(options));
+        let mut bytes = 0;
+        while let Some(part) = log.next().await {
+            bytes += part.expect("the log can be read").into_bytes().len();
+        }
+        bytes
     }
 
     /// Gives it the steps and sees it to its end.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bollard::models::ResourcesUlimits;
 
-use crate::cell::{Change, Left, host, run, run_for, strict, unfiltered};
+use crate::cell::{Cell, Change, LONG, Left, host, run, run_for, strict, unfiltered};
 
 const MIB: i64 = 1024 * 1024;
 
@@ -88,6 +88,26 @@ async fn the_disk_of_the_host_cannot_be_filled() {
     .await;
     assert_eq!((held.fact("written"), held.fact("refused")), ("0", "ReadOnlyFilesystem"));
     assert_eq!((loose.fact("written"), loose.fact("refused")), ("1", "nothing"));
+}
+
+#[tokio::test]
+async fn the_log_keeps_no_more_than_two_reports_whoever_listens() {
+    let said = 24 << 20;
+    let logged = async |change: Change| {
+        let cell = Cell::new(change).await.expect("the engine creates");
+        let left = cell.run(&format!("fill {said}|exit 0"), LONG).await.expect("the engine runs it");
+        assert_eq!(left.code, Some(0), "{left:?}");
+        cell.logged().await
+    };
+    // Two reports of 9 MiB and what else it may say.
+    let most = (2 * 9 << 20) + (1 << 20);
+    let held = logged(strict).await;
+    assert!(held < most, "{held} bytes");
+    let loose = logged(|spec| {
+        let log = host(spec).log_config.as_mut().expect("a log");
+        log.config.as_mut().expect("options").insert("max-size".to_owned(), "64m".to_owned());
+    });
+    assert!(loose.await >= said);
 }
 
 #[tokio::test]

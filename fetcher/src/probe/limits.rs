@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd as _;
 use std::process::Command;
 use std::sync::{Arc, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use safeurl_protocol::probe::{ProbeOrder, Seen};
 
@@ -12,6 +13,12 @@ use super::{name, seen, tried};
 
 /// Small: threads of a probe do nothing.
 const STACK_BYTES: usize = 64 * 1024;
+
+/// What was started before counts until the kernel has let go of it, so that one refusal says little.
+const REFUSALS: u32 = 5;
+
+/// From a refusal to the next try.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the control groups of the second generation are, and below it those of the first.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -52,12 +59,16 @@ fn threads(most: u64) -> String {
     // Nobody panics while holding it.
     let Ok(closed) = gate.write() else { return "not tried".to_owned() };
     let mut held = Vec::new();
-    for _ in 1..most {
+    let mut refusals = 0;
+    while (held.len() as u64) + 1 < most && refusals < REFUSALS {
         let gate = Arc::clone(&gate);
         let waits = move || drop(gate.read());
         match thread::Builder::new().stack_size(STACK_BYTES).spawn(waits) {
             Ok(thread) => held.push(thread),
-            Err(_) => break,
+            Err(_) => {
+                refusals += 1;
+                thread::sleep(PAUSE);
+            }
         }
     }
     let count = held.len() + 1;

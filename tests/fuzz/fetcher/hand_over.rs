@@ -24,13 +24,13 @@ pub(super) fn arguments(data: &[u8]) {
             assert!(invocation.fallback_url.is_none() || invocation.url.starts_with("https://"));
             plan_holds(*invocation);
         }
-        Ok(Mode::Serve | Mode::Help) => {}
+        Ok(Mode::Serve | Mode::Probe | Mode::Help) => {}
         Err(misuse) => assert!(!misuse.0.is_empty()),
     }
 }
 
 pub(super) fn invocation(data: &[u8]) {
-    match serve::read_line(data).expect("memory can be read") {
+    match serve::read_line::<Invocation>(data).expect("memory can be read") {
         Line::Job(invocation) => {
             let line = serde_json::to_vec(&invocation).expect("what was read can be written");
             assert_eq!(serde_json::from_slice::<Invocation>(&line).expect("and read again"), *invocation);

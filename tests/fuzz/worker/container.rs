@@ -1,9 +1,12 @@
-//! What a container says: framed output, the engine's frames around it, and the report with all that is made of it.
+//! What a container says: framed output, the engine's frames around it, the report with all that is made of it, and what
+//! a probe saw.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use safeurl_protocol::ledger::Ledger;
+use safeurl_protocol::probe::{ProbeReport, RESTRICTIONS};
 use safeurl_protocol::{Report, SCHEMA};
 use sha2::{Digest, Sha256};
 
@@ -17,8 +20,11 @@ use crate::domain::target::Target;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::{Verdict, VerdictState};
 use crate::gateway::record::ledger_in;
+use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::output::{Fault, Output, Progress, STDERR_TAIL_BYTES};
+use crate::sandbox::spec::Cgroup;
 use crate::sandbox::waiting::take;
+use crate::sandbox::{Attestation, Network, SandboxConfig};
 use crate::supervisor::ending::read;
 
 const ATTEMPT: &str = "j/1";
@@ -185,4 +191,50 @@ fn summary_holds(body: Body, id: &str, now: Timestamp) {
     let document = Document { schema: SCHEMA, job, body };
     let summary = serde_json::to_string(&Summary::of(&document)).expect("a summary can be written");
     assert!(summary.len() < 4096, "{} bytes", summary.len());
+}
+
+/// The answer of a probe container, and the attestation that is made of it.
+pub(super) fn probe_answer(data: &[u8]) {
+    let Ok(report) = serde_json::from_slice::<ProbeReport>(data) else { return };
+    let attestation = Attestation::of(&probed(), 60_600, &engine(), report.seen);
+    let names: Vec<_> = attestation.restrictions.iter().map(|judged| judged.name.as_str()).collect();
+    assert_eq!(names, RESTRICTIONS);
+    for judged in &attestation.restrictions {
+        assert!(judged.saw.chars().count() <= 500 && !judged.saw.chars().any(char::is_control), "{judged:?}");
+        assert_eq!(judged.holds, judged.hint.is_none(), "{judged:?}");
+    }
+    let again: Attestation =
+        serde_json::from_str(&attestation.to_json()).expect("what was written can be read");
+    assert_eq!(again.digest(), attestation.digest());
+}
+
+fn probed() -> SandboxConfig {
+    SandboxConfig {
+        docker_host: None,
+        instance: "instance".to_owned(),
+        worker: "worker".to_owned(),
+        image: "sha256:1".to_owned(),
+        network: Network::None,
+        runtime: None,
+        memory_bytes: 64 << 20,
+        cpus: 0.5,
+        pids: 64,
+        timeout: Duration::from_secs(30),
+        output_bytes: LIMIT,
+        accept: Vec::new(),
+    }
+}
+
+fn engine() -> EngineInfo {
+    EngineInfo {
+        id: "engine".to_owned(),
+        version: "20.10.24".to_owned(),
+        cgroup: Cgroup::V1,
+        cgroup_driver: "cgroupfs".to_owned(),
+        runtimes: vec!["runc".to_owned()],
+        default_runtime: "runc".to_owned(),
+        security_options: Vec::new(),
+        missing_limits: Vec::new(),
+        kernel: "6.1".to_owned(),
+    }
 }

@@ -20,6 +20,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("container_output", container::container_output),
     ("engine_frames", container::engine_frames),
+    ("probe_answer", container::probe_answer),
     ("report", container::report),
     ("connect_head", gateway::connect_head),
     ("destination", gateway::destination),
@@ -60,7 +61,7 @@ mod tests {
     }
 
     held_by_seeds_and_mutations! {
-        container_output engine_frames report connect_head destination ledger gateway_message database_answer queue_entry
-        schedule target configuration setting
+        container_output engine_frames probe_answer report connect_head destination ledger gateway_message database_answer
+        queue_entry schedule target configuration setting
     }
 }

@@ -9,11 +9,12 @@ use crate::cli::{assemble, database};
 use crate::config::Settings;
 use crate::gateway::Gateway;
 use crate::sandbox::image::Image;
-use crate::sandbox::{Attestation, Docker, Request, Sandbox as _};
+use crate::sandbox::{Attestation, Docker, Found, Request, Sandbox as _};
 use crate::store::{OpenMode, Store};
 
-/// The user id of a doctor's probe: below those of jobs, which the database hands out.
-const UID: u32 = 60_599;
+/// The user id of a doctor's probe: the last of those for containers, of which databases give out the first that is
+/// free.
+const UID: u32 = 65_533;
 
 /// On the containers' label where there is no database that says whose they are.
 const NOBODY: &str = "doctor";
@@ -36,13 +37,37 @@ pub(super) async fn probe(
 
 async fn probed(settings: &Settings, image: &Image, gateway: &Gateway) -> anyhow::Result<Attestation> {
     let name = format!("safeurl-probe-{}", Uuid::new_v4().simple());
-    let config = assemble::sandbox_config(settings, instance(settings).await, &name, image);
+    let instance = instance(settings).await;
+    let config = assemble::sandbox_config(settings, instance.clone(), &name, image);
     let door = gateway.open(gateway.new_door(), UID).await.context("cannot open a door")?;
     let request = Request { name, uid: UID, door: door.mount_dir.clone(), role: "probe" };
-    let attestation = Docker::new(config).probe(&request).await;
+    let docker = Docker::new(config);
+    // Where there is a database, its workers see to what a doctor left behind that was killed.
+    let left = if instance == NOBODY { dead(&docker).await } else { Vec::new() };
+    let attestation = docker.probe(&request).await;
     // It was never bound, so there is nothing in its ledger.
     let _ = door.close().await;
+    sweep(&docker, &left).await;
     Ok(attestation?)
+}
+
+async fn dead(docker: &Docker) -> Vec<Found> {
+    let mut found = docker.list().await.unwrap_or_default();
+    found.retain(|container| !container.running);
+    found
+}
+
+/// Removes what was dead before and is still: what another doctor had only just made is running or gone by now.
+async fn sweep(docker: &Docker, before: &[Found]) {
+    if before.is_empty() {
+        return;
+    }
+    for container in dead(docker).await {
+        if before.contains(&container) {
+            // Failing that, the next doctor does it.
+            let _ = docker.remove(&container.id).await;
+        }
+    }
 }
 
 /// Whose a container is that is left behind by a doctor that was killed.
