@@ -5,6 +5,8 @@ use std::future::pending;
 use std::io::Read as _;
 use std::time::Duration;
 
+use bollard::query_parameters::LogsOptionsBuilder;
+use futures_util::TryStreamExt as _;
 use safeurl::sandbox::{Outcome, Ran, Sandbox as _, Standing, Waiting as _};
 
 use super::own_engine::TestEngine;
@@ -60,6 +62,7 @@ async fn an_orphan_whose_engine_is_restarted_is_lost_and_its_report_is_not() {
         let (reported, socket) = place.orphaned(&format!("meet|{}|meet|hang", report(1000))).await;
         go_on(&socket);
         let _met = place.met().await;
+        logged(&engine, &reported, &filled(1000)).await;
         restart(&mut engine);
         engine.start_again();
         assert_lost(&place.follow(&silent).await);
@@ -123,6 +126,22 @@ async fn run_while(place: &Place, engine: TestEngine, act: fn(&mut TestEngine)) 
         engine
     };
     tokio::join!(running, acting)
+}
+
+/// Waits until the engine has written down what a container said: until then it may be in a pipe that ends with the
+/// engine.
+async fn logged(engine: &TestEngine, id: &str, said: &[u8]) {
+    let client = bollard::Docker::connect_with_host(&engine.host()).expect("a socket");
+    let client = client.negotiate_version().await.expect("an engine");
+    loop {
+        let options = LogsOptionsBuilder::default().stdout(true).build();
+        let log: Vec<_> = client.logs(id, Some(options)).try_collect().await.expect("a log");
+        let log: Vec<u8> = log.into_iter().flat_map(|part| part.into_bytes()).collect();
+        if log.windows(said.len()).any(|window| window == said) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// On a thread of its own, so that the job is watched meanwhile.
