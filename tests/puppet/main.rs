@@ -2,7 +2,7 @@
 //!
 //! Uses std alone and is compiled by the tests as one static program. The line is a list of steps separated by
 //! `|`; the first argument says how it starts. One that obeys the page gets a real job instead of such a line: the
-//! steps are the last part of the URL's path, in hexadecimal and a line each.
+//! steps are the last part of the URL's path, in hexadecimal and a line each. Probed, it says that all is well.
 
 mod acts;
 mod calls;
@@ -39,6 +39,11 @@ fn main() {
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line).is_err() || !line.ends_with('\n') {
         exit(10);
+    }
+    // It has nothing to hide its walls with but lies.
+    if std::env::args().any(|argument| argument == "--probe") {
+        acts::report("probe/1", include_str!("walls.json"));
+        exit(0);
     }
     let line = line.trim_end_matches('\n');
     let (attempt, steps) = match field(line, "url") {

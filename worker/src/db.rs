@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libsql::{Builder, Connection, OpenFlags};
+use tokio::time::{Instant, sleep};
 
 pub use error::DbError;
 pub(crate) use unit::{Ask, Columns, Found, Unit};
@@ -33,6 +34,9 @@ macro_rules! now_ms {
     };
 }
 pub(crate) use now_ms;
+
+/// Between two tries to make a file keep a write-ahead log.
+const SWITCH_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a statement waits for another process's write before it gives up as busy.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -266,6 +270,17 @@ impl Db {
         if matches!(self.place, Place::Server(_)) {
             return Ok(());
         }
+        let until = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            match self.switch_to_wal().await {
+                // Whoever else switches at the same moment is not waited for by SQLite itself.
+                Err(DbError::Busy { .. }) if Instant::now() < until => sleep(SWITCH_PAUSE).await,
+                switched => return switched,
+            }
+        }
+    }
+
+    async fn switch_to_wal(&self) -> Result<(), DbError> {
         self.writer
             .run(async |unit: &Unit| {
                 let mode = unit.query("PRAGMA journal_mode = WAL", (), |row| row.text(0)).await?;
