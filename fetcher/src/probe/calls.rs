@@ -1,6 +1,6 @@
 //! System calls that a fetcher has no use for.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -28,6 +28,10 @@ const FAMILIES: [(&str, AddressFamily, SocketType); 6] = [
     ("vsock-sockets", AddressFamily::VSOCK, SocketType::STREAM),
     ("alg-sockets", AddressFamily::from_raw(38), SocketType::SEQPACKET),
 ];
+
+/// How often it is looked whether the last thread is gone, and the time between two looks.
+const LAST_THREADS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long the door may take to close.
 const DOOR: Duration = Duration::from_secs(2);
@@ -68,7 +72,7 @@ pub(super) fn look() -> Vec<Seen> {
         seen("joining-namespaces", tried(join())),
         seen("mounting", tried(rustix::mount::mount("none", "/tmp", "tmpfs", MountFlags::empty(), None))),
         seen("changing-root", tried(rustix::process::chroot("/"))),
-        seen("new-namespaces", tried(unshare())),
+        seen("new-namespaces", if alone() { tried(unshare()) } else { "not tried".to_owned() }),
     ];
     sockets.into_iter().chain(others).collect()
 }
@@ -85,6 +89,18 @@ fn modules() -> String {
 fn join() -> std::io::Result<()> {
     let own = File::open("/proc/self/ns/uts")?;
     Ok(rustix::thread::move_into_link_name_space(own.as_fd(), None)?)
+}
+
+/// Whether this is the only thread, which a try at a user namespace wants to be told from one that may not: whoever has
+/// another one is refused whatever its rights. Threads that are over are there until the kernel has let go of them.
+fn alone() -> bool {
+    for _ in 0..LAST_THREADS {
+        if fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1) {
+            return true;
+        }
+        thread::sleep(PAUSE);
+    }
+    false
 }
 
 #[expect(deprecated, reason = "unsafe where it unshares open files, and a user namespace is something else")]
