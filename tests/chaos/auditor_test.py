@@ -119,7 +119,8 @@ class TheAuditor(unittest.TestCase):
         self.names("lease left", "w1")
 
     def test_an_obligation_that_is_left_is_named(self):
-        self.small.run("INSERT INTO containers VALUES ('box-1', 'e', 60600, 'w1', '/d', NULL, 0)")
+        self.small.run("INSERT INTO containers (name, engine_id, uid, worker, door, created_ms)"
+                       " VALUES ('box-1', 'e', 60600, 'w1', '/d', 0)")
         self.names("obligation left", "box-1")
 
     def test_a_row_without_its_job_is_named(self):
