@@ -129,6 +129,16 @@ class TheAuditorOfAQueue(unittest.TestCase):
         del self.entries["1"]["atm"]
         self.assertEqual(self.audited()[0], [])
 
+    def test_an_entry_without_a_row_may_go_with_a_redis_that_keeps_nothing(self):
+        self.small.record.add("submitted", id="gone", key="key-gone", user="anna", kind="quick", row=False)
+        self.names("job lost", "gone")
+        self.queue["keeps"] = "nothing"
+        self.names("job lost", "gone")
+        self.small.record.add("faults", what="kill redis")
+        self.assertEqual(self.audited()[0], [])
+        self.small.record.add("submitted", id="lost", key="key-lost", user="anna", kind="quick", row=True)
+        self.names("job lost", "lost")
+
     def test_the_cap_is_what_the_client_added_its_entry_with(self):
         self.small.run("UPDATE scan_jobs SET max_attempts = 0 WHERE id = 'adopted'")
         self.names("attempts above the cap", "adopted")

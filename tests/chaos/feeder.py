@@ -82,13 +82,14 @@ class Feeder(threading.Thread):
             self.number += 1
             key = f"k{self.number}"
             url = self.url(kind, key)
+            row = True
             if limit is None and self.rng.random() < (0.65 if self.producer else 0.35):
-                job, user, attempts = self.as_another_program(url)
+                job, user, attempts, row = self.as_another_program(url)
             else:
                 job, user, attempts = self.by_command(url, limit), "local", None
             if job is None:
                 continue
-            self.record.add("submitted", id=job, key=key, user=user, kind=kind, url=url, attempts=attempts)
+            self.record.add("submitted", id=job, key=key, user=user, kind=kind, url=url, attempts=attempts, row=row)
             self.submitted += 1
             if self.rng.random() < 0.06:
                 self.wishes.append((time.monotonic() + self.rng.uniform(0, 4), "cancel", job))
@@ -104,19 +105,20 @@ class Feeder(threading.Thread):
         return self.command(*arguments).stdout.strip()
 
     def as_another_program(self, url):
-        """A row, an entry, or both. No job when it is not known whether there is one."""
+        """A row, an entry, or both, and whether there is a row. No job when it is not known whether there is one."""
         job, user = str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), self.rng.choice(USERS)
         if self.producer is None:
             self.insert(job, user, url)
-            return job, user, None
+            return job, user, None, True
         draw, attempts = self.rng.random(), self.rng.randint(1, 3)
         if draw >= self.WITHOUT_ROW:
             self.insert(job, user, url)
         # Found by a worker within a minute or two, which nobody waits for once the faults are over.
         if draw >= 1 - self.WITHOUT_ENTRY and not self.halt.is_set():
-            return job, user, None
+            return job, user, None, True
         added = self.producer.add(job, user, url, attempts)
-        return (job if added or draw >= self.WITHOUT_ROW else None), user, attempts
+        row = draw >= self.WITHOUT_ROW
+        return (job if added or row else None), user, attempts, row
 
     def insert(self, job, user, url):
         self.database.write(
