@@ -23,6 +23,8 @@ pub mod image;
 mod log;
 pub mod output;
 mod probe;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod sample;
 pub mod seccomp;
 pub mod spec;
 pub mod waiting;

@@ -2,7 +2,6 @@
 //! a probe saw.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use bollard::container::LogOutput;
 use safeurl_protocol::ledger::Ledger;
@@ -20,11 +19,9 @@ use crate::domain::target::Target;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::{Verdict, VerdictState};
 use crate::gateway::record::ledger_in;
-use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::output::{Fault, Output, Progress, STDERR_TAIL_BYTES};
-use crate::sandbox::spec::Cgroup;
 use crate::sandbox::waiting::take;
-use crate::sandbox::{Attestation, Network, SandboxConfig};
+use crate::sandbox::{Attestation, sample as sandbox};
 use crate::supervisor::ending::read;
 
 const ATTEMPT: &str = "j/1";
@@ -196,7 +193,7 @@ fn summary_holds(body: Body, id: &str, now: Timestamp) {
 /// The answer of a probe container, and the attestation that is made of it.
 pub(super) fn probe_answer(data: &[u8]) {
     let Ok(report) = serde_json::from_slice::<ProbeReport>(data) else { return };
-    let attestation = Attestation::of(&probed(), 60_600, &engine(), report.seen);
+    let attestation = Attestation::of(&sandbox::config(), 60_600, &sandbox::info(), report.seen);
     let names: Vec<_> = attestation.restrictions.iter().map(|judged| judged.name.as_str()).collect();
     assert_eq!(names, RESTRICTIONS);
     for judged in &attestation.restrictions {
@@ -206,35 +203,4 @@ pub(super) fn probe_answer(data: &[u8]) {
     let again: Attestation =
         serde_json::from_str(&attestation.to_json()).expect("what was written can be read");
     assert_eq!(again.digest(), attestation.digest());
-}
-
-fn probed() -> SandboxConfig {
-    SandboxConfig {
-        docker_host: None,
-        instance: "instance".to_owned(),
-        worker: "worker".to_owned(),
-        image: "sha256:1".to_owned(),
-        network: Network::None,
-        runtime: None,
-        memory_bytes: 64 << 20,
-        cpus: 0.5,
-        pids: 64,
-        timeout: Duration::from_secs(30),
-        output_bytes: LIMIT,
-        accept: Vec::new(),
-    }
-}
-
-fn engine() -> EngineInfo {
-    EngineInfo {
-        id: "engine".to_owned(),
-        version: "20.10.24".to_owned(),
-        cgroup: Cgroup::V1,
-        cgroup_driver: "cgroupfs".to_owned(),
-        runtimes: vec!["runc".to_owned()],
-        default_runtime: "runc".to_owned(),
-        security_options: Vec::new(),
-        missing_limits: Vec::new(),
-        kernel: "6.1".to_owned(),
-    }
 }

@@ -68,8 +68,11 @@ async fn a_unit_whose_server_is_killed_in_the_middle_leaves_nothing() {
     store.one_more().await.expect("an answer");
 }
 
-/// The server gives a transaction that stands still for 5 s to whoever waits, and forgets a stream after 10 s. How long
-/// it lasts is what is tried here.
+/// After this the server has forgotten a stream: it does so 10 s after the last statement, and nothing that could be
+/// asked meanwhile would leave the stream idle.
+const FORGOTTEN: Duration = Duration::from_secs(12);
+
+/// The server also takes the lock of a transaction that stands still for 5 s, for whoever waits.
 #[tokio::test]
 async fn a_unit_that_stood_still_for_so_long_that_its_stream_was_ended_is_done_again() {
     let (mut folder, store) = fresh().await;
@@ -80,7 +83,7 @@ async fn a_unit_that_stood_still_for_so_long_that_its_stream_was_ended_is_done_a
     done.expect("an answer");
     assert_eq!((runs, store.rows(USERS).await.len()), (2, 2));
     store.run("DELETE FROM users WHERE clerk_user_id IN ('first', 'second')").await;
-    let (runs, done) = two_statements(&store, || tokio::time::sleep(Duration::from_secs(12))).await;
+    let (runs, done) = two_statements(&store, || tokio::time::sleep(FORGOTTEN)).await;
     done.expect("an answer");
     assert_eq!((runs, store.rows(USERS).await.len()), (2, 2));
     folder.server().kill();
