@@ -106,7 +106,7 @@ test-corpora: corpora engine network stage ## Run the tests over the corpora in 
 	@$(SUPPORT)/corpora-table.sh target/corpora
 
 # By default each target for ten minutes. What it learns is kept in target/fuzz/corpus, findings in target/fuzz/findings.
-fuzz: compiler ## Run the fuzz targets with cargo-fuzz on the nightly toolchain: TARGET=name for one, MINUTES=n for each
+fuzz: compiler ## Run the fuzz targets with cargo-fuzz on the nightly toolchain: TARGET=name for one, MINUTES=n for each, JOBS=n at once
 	@$(SUPPORT)/ensure-tools.sh fuzz
 	@tests/fuzz/run.sh "$(MINUTES)" $(TARGET)
 
