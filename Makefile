@@ -88,7 +88,7 @@ pictures: engine stage ## Draw the pictures of the README anew, from what the pr
 
 # By the wall clock and therefore no test: whatever else the machine does is measured too.
 neighbours: engine stage ## Measure a normal scan alone and beside four hostile ones, on a quiet machine
-	cargo test --locked --release -p safeurl --features embed-fetcher --test hostile-servers -- \
+	cargo test --locked --release -p safeurl --features embed-fetcher --test hostile-servers --test hostile -- \
 	--ignored --nocapture how_long_a_normal_scan_takes
 
 corpora:

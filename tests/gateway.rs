@@ -324,6 +324,37 @@ async fn bytes_pass_up_to_the_budget_and_then_the_connection_is_cut() {
 }
 
 #[tokio::test]
+async fn a_flood_is_held_back_once_more_than_passes_at_once_has_passed() {
+    let run_dir = RunDir::new();
+    let gateway = gateway(&run_dir).await;
+    // At a byte a second the second piece of what is too much is due in hours.
+    for (rate, held_back) in [(u64::MAX, false), (1, true)] {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a listener");
+        let target = server.local_addr().expect("bound").to_string();
+        let budgets =
+            Budgets { deadline_ms: 2_000, bytes_in_at_once: 200_000, bytes_in_rate: rate, ..PLENTY };
+        let door = bound(&gateway, budgets).await;
+        let flood = tokio::spawn(async move {
+            let (mut client, _) = server.accept().await.expect("a client");
+            // Cut in the middle where it is held back.
+            let _ = client.write_all(&vec![7; 5_000_000]).await;
+        });
+        let came = connect(&door, &target).await.rest().await.len();
+        let ledger = door.close().await.expect("closed");
+        assert_eq!(ledger.entries[0].bytes_in, came as u64);
+        assert_eq!(ledger.exhausted.as_deref(), held_back.then_some("deadline"));
+        if held_back {
+            assert!((200_000..300_000).contains(&came), "{came}");
+        } else {
+            assert_eq!(came, 5_000_000);
+        }
+        door.discard().expect("removed");
+        flood.await.expect("ended");
+    }
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_binding_ends_at_its_deadline_by_itself() {
     let (run_dir, echo) = (RunDir::new(), Echo::start().await);
     let door = bound(&gateway(&run_dir).await, Budgets { deadline_ms: 500, ..PLENTY }).await;

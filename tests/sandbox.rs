@@ -1,6 +1,8 @@
 //! The sandbox against a real Docker engine: one test per way a container can end, and the walls seen from both
 //! sides. The fetcher is played by a puppet that does as it is told.
 
+#[path = "sandbox/easing.rs"]
+mod easing;
 #[path = "sandbox/endings.rs"]
 mod endings;
 #[path = "sandbox/engine.rs"]

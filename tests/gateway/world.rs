@@ -22,6 +22,8 @@ pub(crate) const PLENTY: Budgets = Budgets {
     max_concurrent: 10,
     max_hosts: 10,
     bytes_in: 10_000_000,
+    bytes_in_at_once: u64::MAX,
+    bytes_in_rate: 1,
     bytes_out: 10_000_000,
 };
 

@@ -18,15 +18,20 @@ fn hex(text: &str) -> String {
 }
 
 /// A page that makes the fetcher do these steps.
-fn page(steps: &[&str]) -> String {
+pub(crate) fn page(steps: &[&str]) -> String {
     format!("{ORIGIN}/{}", hex(&steps.join("\n")))
+}
+
+/// The image of a fetcher that obeys the page.
+pub(crate) fn obedient() -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(puppet("obedient"))
 }
 
 /// An installation whose fetcher obeys the page. What it says is final: nothing is tried twice.
 fn stage(timeout: &str) -> Stage {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     Stage::new()
-        .with("SAFEURL_SANDBOX_IMAGE", runtime.block_on(puppet("obedient")))
+        .with("SAFEURL_SANDBOX_IMAGE", obedient())
         .with("SAFEURL_SANDBOX_TIMEOUT", timeout)
         .with("SAFEURL_SANDBOX_MEMORY", "64MiB")
         .with("SAFEURL_SANDBOX_OUTPUT_CAP", "2MiB")
@@ -65,7 +70,7 @@ fn honest() -> Report {
 }
 
 /// The step that prints the honest report with one value changed; the value is text, for JSON that is none.
-fn claims(place: &str, value: &str) -> String {
+pub(crate) fn claims(place: &str, value: &str) -> String {
     let mut report = serde_json::to_value(honest()).unwrap();
     *report.pointer_mut(place).unwrap() = json!("$VALUE");
     format!("report {}", report.to_string().replace("\"$VALUE\"", value))

@@ -12,10 +12,13 @@ mod fields;
 #[path = "../e2e/leftovers.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod leftovers;
+#[path = "../support/neighbours.rs"]
+mod neighbours;
 #[path = "../support/engine.rs"]
 #[expect(dead_code, reason = "other tests use it")]
 mod own_engine;
 mod resources;
+mod spinning;
 #[path = "../support/sqld.rs"]
 #[expect(dead_code, reason = "other tests use it")]
 mod sqld;

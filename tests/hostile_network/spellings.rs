@@ -266,6 +266,8 @@ impl<'a> World<'a> {
             max_concurrent: 10,
             max_hosts: 100,
             bytes_in: 10_000_000,
+            bytes_in_at_once: u64::MAX,
+            bytes_in_rate: 1,
             bytes_out: 10_000_000,
         };
         let own_uid = rustix::process::getuid().as_raw();

@@ -7,6 +7,7 @@ mod bombs;
 #[path = "../support/chains.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod chains;
+mod flooded;
 #[path = "../support/frames.rs"]
 mod frames;
 mod http1;
@@ -14,6 +15,7 @@ mod http2;
 #[path = "../e2e/leftovers.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod leftovers;
+#[path = "../support/neighbours.rs"]
 mod neighbours;
 mod redirects;
 mod scanned;

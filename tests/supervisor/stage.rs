@@ -394,6 +394,8 @@ fn config_of_tests() -> Config {
             max_concurrent: 2,
             max_hosts: 0,
             bytes_in: 1 << 20,
+            bytes_in_at_once: u64::MAX,
+            bytes_in_rate: 1,
             bytes_out: 1 << 20,
         },
         analysis_timeout: LONG,

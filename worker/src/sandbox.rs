@@ -16,6 +16,7 @@ pub mod attestation;
 mod bridge;
 mod death;
 pub mod docker;
+pub mod easing;
 mod ending;
 pub mod engine;
 mod following;

@@ -125,6 +125,8 @@ fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
             max_connections: gateway.max_connections,
             max_concurrent: CONCURRENT_CONNECTIONS,
             bytes_in: gateway.bytes_in.as_u64(),
+            bytes_in_at_once: settings.fetch.body_cap.as_u64().saturating_mul(2),
+            bytes_in_rate: gateway.rate_in.as_u64(),
             bytes_out: gateway.bytes_out.as_u64(),
         },
         analysis_timeout: settings.analysis.timeout,

@@ -80,6 +80,7 @@ pub(super) static KEYS: &[Key] = &[
     key("gateway.connect_timeout"),
     key("gateway.max_connections"),
     key("gateway.bytes_in"),
+    key("gateway.rate_in"),
     key("gateway.bytes_out"),
     key("fetch.user_agent"),
     key("fetch.max_redirects"),

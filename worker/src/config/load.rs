@@ -100,6 +100,7 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             connect_timeout: r.get("gateway.connect_timeout", &within(TENTH..=MINUTE)),
             max_connections: r.get("gateway.max_connections", &within(1..=1024)),
             bytes_in: r.get("gateway.bytes_in", &within(ByteSize::kib(16)..=ByteSize::gib(16))),
+            rate_in: r.get("gateway.rate_in", &within(ByteSize::kib(64)..=ByteSize::gib(1))),
             bytes_out: r.get("gateway.bytes_out", &within(ByteSize::kib(16)..=ByteSize::mib(16))),
         },
         fetch: Fetch {

@@ -162,6 +162,8 @@ pub struct Gateway {
     pub max_connections: u32,
     /// Bytes towards the container in one attempt.
     pub bytes_in: ByteSize,
+    /// Bytes a second towards the container, once more than twice a page's have passed.
+    pub rate_in: ByteSize,
     /// Bytes towards the web in one attempt.
     pub bytes_out: ByteSize,
 }

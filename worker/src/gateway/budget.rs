@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// What one attempt may use of the network. What is used up is refused or cut, and named in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,10 @@ pub struct Budgets {
     pub max_hosts: u32,
     /// Bytes from servers, over all connections.
     pub bytes_in: u64,
+    /// Those of them that pass as fast as they come.
+    pub bytes_in_at_once: u64,
+    /// Bytes a second at which the others pass, so that a flood leaves the machine to other jobs.
+    pub bytes_in_rate: u64,
     /// Bytes to servers, over all connections.
     pub bytes_out: u64,
 }
@@ -28,6 +34,9 @@ const CONCURRENT: &str = "concurrent";
 const HOSTS: &str = "hosts";
 const BYTES_IN: &str = "bytes-in";
 const BYTES_OUT: &str = "bytes-out";
+
+/// What a pause of the server earns it: a connection that was held back is not woken to the microsecond.
+const CREDIT: Duration = Duration::from_millis(100);
 
 /// Direction of bytes, seen from the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +59,20 @@ struct Used {
     hosts: BTreeSet<String>,
     bytes_in: u64,
     bytes_out: u64,
+    /// When the bytes that come next are due, once those have passed that pass at once.
+    due: Option<Instant>,
     exhausted: Option<&'static str>,
+}
+
+/// What becomes of bytes that have come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Passage {
+    /// How many of them may pass.
+    pub(super) bytes: usize,
+    /// They are held back until then.
+    pub(super) due: Option<Instant>,
+    /// The budget that forbids the rest.
+    pub(super) used_up: Option<&'static str>,
 }
 
 /// One of the connections that may be open at the same time; given back when dropped.
@@ -89,8 +111,8 @@ impl Spending {
         Ok(Slot(self))
     }
 
-    /// How many of these bytes may pass; with fewer than asked for comes the name of the budget.
-    pub(super) fn pass(&self, direction: Direction, bytes: usize) -> (usize, Option<&'static str>) {
+    /// Counts bytes that have come: how many of them may pass, and when.
+    pub(super) fn pass(&self, direction: Direction, bytes: usize, now: Instant) -> Passage {
         let mut used = self.used();
         let (spent, limit, name) = match direction {
             Direction::In => (used.bytes_in, self.budgets.bytes_in, BYTES_IN),
@@ -98,11 +120,17 @@ impl Spending {
         };
         let left = usize::try_from(limit.saturating_sub(spent)).unwrap_or(usize::MAX);
         let passing = bytes.min(left);
+        let mut due = None;
         match direction {
-            Direction::In => used.bytes_in += passing as u64,
+            Direction::In => {
+                used.bytes_in += passing as u64;
+                if used.bytes_in > self.budgets.bytes_in_at_once {
+                    due = Some(used.pace(passing, self.budgets.bytes_in_rate, now));
+                }
+            }
             Direction::Out => used.bytes_out += passing as u64,
         }
-        (passing, (passing < bytes).then(|| used.exhaust(name)))
+        Passage { bytes: passing, due, used_up: (passing < bytes).then(|| used.exhaust(name)) }
     }
 
     /// Notes that a budget is used up; the first one stays.
@@ -126,6 +154,13 @@ impl Used {
         self.exhausted.get_or_insert(budget);
         budget
     }
+
+    /// When these bytes are due at a rate: the next ones are after the time that these take.
+    fn pace(&mut self, bytes: usize, rate: u64, now: Instant) -> Instant {
+        let due = self.due.map_or(now, |due| due.max(now.checked_sub(CREDIT).unwrap_or(now)));
+        self.due = Some(due + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64));
+        due
+    }
 }
 
 impl Drop for Slot<'_> {
@@ -145,6 +180,8 @@ mod tests {
         max_concurrent: 2,
         max_hosts: 2,
         bytes_in: 10,
+        bytes_in_at_once: 10,
+        bytes_in_rate: 1,
         bytes_out: 5,
     };
 
@@ -173,11 +210,54 @@ mod tests {
     #[test]
     fn bytes_pass_up_to_the_budget_and_no_connection_is_made_after_it() {
         let spending = Spending::new(BUDGETS);
-        assert_eq!(spending.pass(Direction::In, 6), (6, None));
-        assert_eq!(spending.pass(Direction::Out, 5), (5, None));
-        assert_eq!(spending.pass(Direction::In, 6), (4, Some("bytes-in")));
-        assert_eq!(spending.pass(Direction::Out, 1), (0, Some("bytes-out")));
+        let passage = |bytes, used_up| Passage { bytes, due: None, used_up };
+        let pass = |direction, bytes| spending.pass(direction, bytes, Instant::now());
+        assert_eq!(pass(Direction::In, 6), passage(6, None));
+        assert_eq!(pass(Direction::Out, 5), passage(5, None));
+        assert_eq!(pass(Direction::In, 6), passage(4, Some("bytes-in")));
+        assert_eq!(pass(Direction::Out, 1), passage(0, Some("bytes-out")));
         assert_eq!(spending.exhausted(), Some("bytes-in"), "the first one is named");
         assert_eq!(spending.admit("a").err(), Some("bytes-in"));
+    }
+
+    #[test]
+    fn after_those_that_pass_at_once_bytes_pass_at_the_rate_and_a_pause_earns_little() {
+        let spending = Spending::new(Budgets {
+            bytes_in: 1 << 40,
+            bytes_in_at_once: 1000,
+            bytes_in_rate: 100,
+            ..BUDGETS
+        });
+        let start = Instant::now() + Duration::from_secs(60);
+        let due = |bytes, now: Instant| spending.pass(Direction::In, bytes, now).due;
+        assert_eq!(due(1000, start), None);
+        assert_eq!(due(50, start), Some(start), "the first of the others need not wait");
+        let second = start + Duration::from_millis(500);
+        assert_eq!(due(200, start), Some(second), "fifty bytes take half a second");
+        assert_eq!(due(1, second), Some(second + Duration::from_secs(2)));
+        let late = start + Duration::from_secs(100);
+        assert_eq!(due(5, late), Some(late - CREDIT));
+        assert_eq!(due(5, late), Some(late - CREDIT / 2));
+        assert_eq!(due(5, late), Some(late));
+        assert_eq!(
+            spending.pass(Direction::Out, 5, late).due,
+            None,
+            "what leaves has a small budget instead"
+        );
+    }
+
+    #[test]
+    fn no_rate_is_too_small_or_too_large_to_reckon_with() {
+        for rate in [0, 1, u64::MAX] {
+            let spending = Spending::new(Budgets {
+                bytes_in: u64::MAX,
+                bytes_in_at_once: 0,
+                bytes_in_rate: rate,
+                ..BUDGETS
+            });
+            for _ in 0..100 {
+                assert!(spending.pass(Direction::In, 16 * 1024, Instant::now()).due.is_some());
+            }
+        }
     }
 }

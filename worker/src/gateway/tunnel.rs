@@ -355,8 +355,12 @@ async fn pump(
         if read == 0 {
             return Ok(());
         }
-        let (passing, used_up) = meter.spending.pass(meter.direction, read);
-        let mut rest = &chunk[..passing];
+        let passage = meter.spending.pass(meter.direction, read, tokio::time::Instant::now());
+        if let Some(due) = passage.due {
+            // Nothing is read meanwhile, so that it is the server that waits.
+            tokio::time::sleep_until(due).await;
+        }
+        let mut rest = &chunk[..passage.bytes];
         while !rest.is_empty() {
             // Counted as it leaves, so that the ledger is right when the binding ends in the middle.
             let written = to.write(rest).await.map_err(|error| broken(sink, &error))?;
@@ -366,7 +370,7 @@ async fn pump(
             meter.passed.fetch_add(written as u64, Ordering::Relaxed);
             rest = &rest[written..];
         }
-        if let Some(budget) = used_up {
+        if let Some(budget) = passage.used_up {
             return Err(budget.to_owned());
         }
     }

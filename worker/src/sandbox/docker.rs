@@ -157,8 +157,7 @@ impl Sandbox for Docker {
             .await?;
         // The rest is the container's work, not the engine's.
         drop(turn);
-        let mut waiting =
-            DockerWaiting::new(self.engine.clone(), container, streams, self.config.output_bytes);
+        let mut waiting = DockerWaiting::new(self.engine.clone(), container, streams, &self.config);
         let ready = timeout(READY, waiting.ready()).await;
         let reason = match ready {
             Ok(Ok(())) => {
@@ -198,8 +197,8 @@ impl Sandbox for Docker {
         cancel: impl Future<Output = ()> + Send,
         may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
-        let followed =
-            Followed { engine: &self.engine, id: container, attempt, limit: self.config.output_bytes };
+        let SandboxConfig { cpus, output_bytes: limit, .. } = *self.config;
+        let followed = Followed { engine: &self.engine, id: container, attempt, cpus, limit };
         follow(followed, Witness::Afterwards, Instant::now() + timeout, cancel, may_kill).await
     }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::{Instant, sleep_until};
 
 use super::death::{self, Witness};
+use super::easing::Easing;
 use super::ending::{Stop, outcome};
 use super::engine::{Engine, Exit, Status};
 use super::output::Output;
@@ -22,6 +23,9 @@ pub(super) struct Followed<'a> {
     pub(super) engine: &'a Engine,
     pub(super) id: &'a str,
     pub(super) attempt: &'a str,
+    /// Processors that it was made with.
+    pub(super) cpus: f64,
+    /// Longest report in bytes.
     pub(super) limit: u64,
 }
 
@@ -34,8 +38,9 @@ pub(super) async fn follow(
     cancel: impl Future<Output = ()>,
     may_kill: impl Future<Output = bool>,
 ) -> Ran {
-    let Followed { engine, id, attempt, limit } = followed;
-    let (stop, witness) = stand_by(followed, witness, deadline, cancel).await;
+    let Followed { engine, id, attempt, cpus, limit } = followed;
+    let standing_by = stand_by(followed, witness, deadline, cancel);
+    let (stop, witness) = Easing { engine, id, cpus }.beside(standing_by).await;
     let (stop, dead) = end(followed, stop, may_kill).await;
     if stop == Stop::Disowned {
         let outcome = Outcome::Disowned;

@@ -308,7 +308,8 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn nano(cpus: f64) -> i64 {
+/// The engine counts in billionths of a processor.
+pub(super) fn nano(cpus: f64) -> i64 {
     // Truncation and saturation are what `as` does; a processor count is small and positive.
     (cpus * 1e9) as i64
 }

@@ -17,11 +17,12 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::death::{self, Witness};
+use super::easing::Easing;
 use super::ending::{Stop, outcome};
 use super::engine::{Engine, Exit};
 use super::following::{Followed, follow};
 use super::output::{Fault, Output, Progress};
-use super::{Ran, Waiting};
+use super::{Ran, SandboxConfig, Waiting};
 
 /// How long the second sign of the end may come after the first.
 const GRACE: Duration = Duration::from_millis(500);
@@ -38,12 +39,20 @@ pub struct DockerWaiting {
     frames: Frames,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
     said: Output,
+    /// Processors that it was made with.
+    cpus: f64,
     /// Longest report in bytes.
     limit: u64,
 }
 
 impl DockerWaiting {
-    pub(super) fn new(engine: Engine, id: &str, streams: AttachContainerResults, limit: u64) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        id: &str,
+        streams: AttachContainerResults,
+        config: &SandboxConfig,
+    ) -> Self {
+        let SandboxConfig { cpus, output_bytes: limit, .. } = *config;
         Self {
             engine,
             id: id.to_owned(),
@@ -51,6 +60,7 @@ impl DockerWaiting {
             frames: streams.output,
             stdin: streams.input,
             said: Output::new(limit),
+            cpus,
             limit,
         }
     }
@@ -125,7 +135,7 @@ impl Waiting for DockerWaiting {
         may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
         let begun = Instant::now();
-        let Self { engine, id, mut frames, mut stdin, mut said, limit, .. } = self;
+        let Self { engine, id, mut frames, mut stdin, mut said, cpus, limit, .. } = self;
         said.expect(attempt);
         let line = format!("{invocation}\n");
         let hand_over = async {
@@ -135,14 +145,15 @@ impl Waiting for DockerWaiting {
         };
         let deadline = begun + timeout;
         let mut cancel = pin!(cancel);
-        let talk = converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel.as_mut()).await;
+        let talk = converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel.as_mut());
+        let talk = Easing { engine: &engine, id: &id, cpus }.beside(talk).await;
         let ran = match talk {
             Talk::Over { stop, open } => {
                 let (stop, dead) = finish(&engine, &id, stop, &mut frames, &mut said, open, may_kill).await;
                 judge(&engine, &id, stop, said, dead).await
             }
             Talk::Unheard => {
-                let followed = Followed { engine: &engine, id: &id, attempt, limit };
+                let followed = Followed { engine: &engine, id: &id, attempt, cpus, limit };
                 follow(followed, Witness::Interrupted, deadline, cancel, may_kill).await
             }
         };

@@ -124,6 +124,8 @@ mod tests {
                 max_concurrent: 1,
                 max_hosts: 0,
                 bytes_in: 1,
+                bytes_in_at_once: 1,
+                bytes_in_rate: 1,
                 bytes_out: 1,
             },
             analysis_timeout: Duration::from_secs(5),
