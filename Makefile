@@ -70,7 +70,7 @@ minutes:
 mutants-spec: engine stage ## Change each decision of the container's specification and see that a container shows it; hours
 	@$(SUPPORT)/ensure-tools.sh nextest mutants
 	cargo mutants --package safeurl --file worker/src/sandbox/spec.rs --features safeurl/embed-fetcher \
-	--test-tool nextest --minimum-test-timeout 600 --output target -- --locked --test hostile --test sandbox
+	--test-tool nextest --minimum-test-timeout 600 --output target -- --locked --max-fail 1 --test hostile --test sandbox
 
 # The program is built together with a test, so that it is the one that `make test` has built already.
 # QUEUE=embedded|bullmq and DATABASE=file|sqld choose what else the seed does.
