@@ -125,7 +125,7 @@ fn authority(target: &str) -> Option<Connect> {
     };
     // What the URL standard forbids in a host can only be there to confuse another parser. Everything else may come
     // out of a link, and whether it is a name is the resolver's to say, which writes down what it refuses.
-    let forbidden = |b: u8| b"/\\@?#[]<>^|".contains(&b);
+    let forbidden = |b: u8| !b.is_ascii_graphic() || b"/\\@?#[]<>^|".contains(&b);
     if host.is_empty() || host.len() > MAX_HOST_BYTES || host.bytes().any(forbidden) {
         return None;
     }
@@ -161,6 +161,8 @@ mod tests {
     fn anything_but_host_and_port_is_refused() {
         let long = format!("{}:80", "a".repeat(255));
         for target in [
+            "\t.example:80",
+            "example.com\t:80",
             "example.com",
             "example.com:",
             ":80",
