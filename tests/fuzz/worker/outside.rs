@@ -1,4 +1,4 @@
-//! What other programs and people say: a database's server, producers in Redis, and whoever submits a URL.
+//! What other programs and people say: a database's server, Redis and producers in it, and whoever submits a URL.
 
 use std::time::Duration;
 
@@ -7,8 +7,10 @@ use libsql::Value;
 use crate::db::hrana::wire::{Outcome, PipelineResponse, Refusal, Response, WireValue};
 use crate::domain::delivery::Backoff;
 use crate::domain::target::{MAX_URL_BYTES, Masked, Target, leads_to};
+use crate::queue::bullmq::consumer::{Taken, answer::Answer};
 use crate::queue::bullmq::entry::Entry;
 use crate::queue::bullmq::payload::Payload;
+use crate::queue::bullmq::producer::answer::Answer as ProducerAnswer;
 use crate::queue::bullmq::scheduler::plan::{Next, Plan};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -41,6 +43,34 @@ fn value_holds(sent: WireValue) {
     let Some(value) = sent.read() else { return };
     assert!(!matches!(value, Value::Real(number) if !number.is_finite()), "JSON has no such number");
     assert_eq!(WireValue::from(value.clone()).read(), Some(value));
+}
+
+/// Bytes as Redis' server sends them, read as the answer of any script.
+pub(super) fn redis_answer(data: &[u8]) {
+    let Ok(value) = redis::parse_redis_value(data) else { return };
+    let answer = Answer::new("any", value.clone());
+    if let Ok(Taken::Entry(entry)) = answer.clone().taken() {
+        assert_eq!(answer.clone().found().ok().flatten(), Some(*entry), "the same words");
+    }
+    // None of these words is another's.
+    let read = [
+        answer.clone().taken().is_ok(),
+        answer.clone().look().is_ok(),
+        answer.clone().done().is_ok() && answer.clone().moved().is_err(),
+        answer.clone().moved().is_ok(),
+        answer.clone().ids("stalled").is_ok(),
+        answer.clone().handed().is_ok(),
+    ];
+    assert!(read.iter().filter(|read| **read).count() <= 1, "{read:?}");
+    if let redis::Value::Array(parts) = value {
+        let count = parts.len();
+        let whole = ProducerAnswer::of("any", parts.clone()).rest();
+        assert!(whole.as_ref().is_ok_and(|texts| texts.len() == count) || whole.is_err());
+        let mut one = ProducerAnswer::of("any", parts.clone());
+        while one.text().is_ok() {}
+        let mut numbers = ProducerAnswer::of("any", parts);
+        while numbers.number().is_ok() {}
+    }
 }
 
 /// The id of an entry, then the fields of its hash: `name=value`, one a line.

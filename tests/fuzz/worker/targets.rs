@@ -27,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ledger", gateway::ledger),
     ("gateway_message", gateway::gateway_message),
     ("database_answer", outside::database_answer),
+    ("redis_answer", outside::redis_answer),
     ("queue_entry", outside::queue_entry),
     ("schedule", outside::schedule),
     ("target", outside::target),
@@ -62,6 +63,6 @@ mod tests {
 
     held_by_seeds_and_mutations! {
         container_output engine_frames probe_answer report connect_head destination ledger gateway_message database_answer
-        queue_entry schedule target configuration setting
+        redis_answer queue_entry schedule target configuration setting
     }
 }

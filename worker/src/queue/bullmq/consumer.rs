@@ -11,7 +11,7 @@
 //! a container is ready, so each move out of `active` leaves the signal that fetching would have made needless: `0` for
 //! what can be taken now, or `1` with the time when there will be something; `drained` when there is neither.
 
-mod answer;
+pub(crate) mod answer;
 mod clock;
 #[cfg(test)]
 mod tests;

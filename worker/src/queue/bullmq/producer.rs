@@ -3,7 +3,7 @@
 //! Nothing here writes `version` into the queue's `meta`: whoever stands there made the queue, and readers take its major
 //! version for how a paused queue is kept.
 
-mod answer;
+pub(crate) mod answer;
 mod opts;
 
 use std::collections::HashSet;

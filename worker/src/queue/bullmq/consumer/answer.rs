@@ -9,17 +9,18 @@ use crate::queue::bullmq::entry::Entry;
 use crate::queue::bullmq::link::RedisError;
 
 /// An answer, taken apart.
-pub(super) struct Answer {
+#[derive(Clone)]
+pub(crate) struct Answer {
     operation: &'static str,
     whole: Value,
 }
 
 impl Answer {
-    pub(super) const fn new(operation: &'static str, whole: Value) -> Self {
+    pub(crate) const fn new(operation: &'static str, whole: Value) -> Self {
         Self { operation, whole }
     }
 
-    pub(super) fn taken(self) -> Result<Taken, RedisError> {
+    pub(crate) fn taken(self) -> Result<Taken, RedisError> {
         match self.parts() {
             ("entry", [id, fields]) => self.entry(id, fields).map(|entry| Taken::Entry(Box::new(entry))),
             ("nothing", []) => Ok(Taken::Nothing { next: None }),
@@ -28,7 +29,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn look(self) -> Result<Look, RedisError> {
+    pub(crate) fn look(self) -> Result<Look, RedisError> {
         let counted = |due: i64, next| Look { due: usize::try_from(due).unwrap_or(0), next };
         match self.parts() {
             ("due", [Value::Int(due)]) => Ok(counted(*due, None)),
@@ -37,7 +38,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn moved(self) -> Result<Moved, RedisError> {
+    pub(crate) fn moved(self) -> Result<Moved, RedisError> {
         match self.parts() {
             ("done", []) => Ok(Moved::Done),
             ("refused", [Value::Int(code)]) => Ok(Moved::Refused(*code)),
@@ -45,14 +46,14 @@ impl Answer {
         }
     }
 
-    pub(super) fn done(self) -> Result<(), RedisError> {
+    pub(crate) fn done(self) -> Result<(), RedisError> {
         match self.parts() {
             ("done" | "gone", []) => Ok(()),
             _ => Err(self.odd()),
         }
     }
 
-    pub(super) fn found(self) -> Result<Option<Entry>, RedisError> {
+    pub(crate) fn found(self) -> Result<Option<Entry>, RedisError> {
         match self.parts() {
             ("entry", [id, fields]) => self.entry(id, fields).map(Some),
             ("gone", []) => Ok(None),
@@ -61,14 +62,14 @@ impl Answer {
     }
 
     /// The ids behind this word.
-    pub(super) fn ids(self, what: &str) -> Result<Vec<String>, RedisError> {
+    pub(crate) fn ids(self, what: &str) -> Result<Vec<String>, RedisError> {
         match self.parts() {
             (found, [ids]) if found == what => self.texts(ids),
             _ => Err(self.odd()),
         }
     }
 
-    pub(super) fn handed(self) -> Result<HandedOver, RedisError> {
+    pub(crate) fn handed(self) -> Result<HandedOver, RedisError> {
         match self.parts() {
             ("handed", [ours, given_back, Value::Int(left)]) => Ok(HandedOver {
                 ours: self.texts(ours)?,

@@ -8,48 +8,52 @@ use crate::queue::bullmq::link::{Link, RedisError};
 use crate::queue::bullmq::script::Operation;
 
 /// What is left to read of it.
-pub(in crate::queue::bullmq) struct Answer {
+pub(crate) struct Answer {
     operation: &'static str,
     rest: IntoIter<Value>,
 }
 
 impl Answer {
     /// Carries the operation out.
-    pub(in crate::queue::bullmq) async fn to(
+    pub(crate) async fn to(
         link: &Link,
         operation: &Operation,
         arguments: &[&str],
     ) -> Result<Self, RedisError> {
-        let parts: Vec<Value> = link.run(operation, arguments).await?;
-        Ok(Self { operation: operation.name, rest: parts.into_iter() })
+        Ok(Self::of(operation.name, link.run(operation, arguments).await?))
+    }
+
+    /// What was answered to an operation.
+    pub(crate) fn of(operation: &'static str, parts: Vec<Value>) -> Self {
+        Self { operation, rest: parts.into_iter() }
     }
 
     /// The next element.
-    pub(in crate::queue::bullmq) fn text(&mut self) -> Result<String, RedisError> {
+    pub(crate) fn text(&mut self) -> Result<String, RedisError> {
         let part = self.rest.next().ok_or_else(|| self.wrong("too little"))?;
         self.text_of(&part)
     }
 
     /// The next element, a count.
-    pub(in crate::queue::bullmq) fn number(&mut self) -> Result<u64, RedisError> {
+    pub(crate) fn number(&mut self) -> Result<u64, RedisError> {
         let text = self.text()?;
         text.parse().map_err(|_| self.wrong(&text))
     }
 
     /// The next element, of which only one is possible.
-    pub(in crate::queue::bullmq) fn expect(&mut self, only: &str) -> Result<(), RedisError> {
+    pub(crate) fn expect(&mut self, only: &str) -> Result<(), RedisError> {
         let text = self.text()?;
         if text == only { Ok(()) } else { Err(self.wrong(&text)) }
     }
 
     /// Everything that follows.
-    pub(in crate::queue::bullmq) fn rest(mut self) -> Result<Vec<String>, RedisError> {
+    pub(crate) fn rest(mut self) -> Result<Vec<String>, RedisError> {
         let rest = std::mem::take(&mut self.rest);
         rest.map(|part| self.text_of(&part)).collect()
     }
 
     /// Something that the operation cannot have said.
-    pub(in crate::queue::bullmq) fn wrong(&self, found: &str) -> RedisError {
+    pub(crate) fn wrong(&self, found: &str) -> RedisError {
         RedisError::Answer { operation: self.operation, found: found.to_owned() }
     }
 
