@@ -32,6 +32,18 @@ impl Drop for Bridge {
 }
 
 #[test]
+fn a_doctor_of_no_installation_leaves_no_network() {
+    let stage = Stage::new().with("SAFEURL_SANDBOX_NETWORK", "bridge");
+    let ran = stage.run(["doctor", "--json"]);
+    let walls = ran.json()[0]["checks"].as_array().cloned().unwrap_or_default();
+    assert!(walls.iter().any(|check| check["name"] == "walls" && check["ok"] == true), "{ran:?}");
+    let listed = Command::new("docker").args(["network", "ls", "--format", "{{.Name}}"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().any(|name| name == "none"), "{listed}");
+    assert!(!listed.lines().any(|name| name == "safeurl-doctor"), "{listed}");
+}
+
+#[test]
 fn over_a_bridge_the_fetcher_itself_refuses_this_machine_unless_the_settings_allow_it() {
     let stage = Stage::new().with("SAFEURL_SANDBOX_NETWORK", "bridge");
     assert_eq!(stage.run(["db", "migrate"]).code, Some(0));

@@ -230,7 +230,7 @@ fn refang(text: &str) -> (String, bool) {
         ("[:]", ":"),
         ("[/]", "/"),
     ] {
-        armed = armed.replace(from, to);
+        armed = replaced(&armed, from, to);
     }
     let scheme_end = armed.find(':').unwrap_or(0);
     let meant = match armed[..scheme_end].to_ascii_lowercase().as_str() {
@@ -243,6 +243,20 @@ fn refang(text: &str) -> (String, bool) {
     }
     let defanged = armed != text;
     (armed, defanged)
+}
+
+/// The text with each of these pieces replaced, in whatever case its letters are.
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = 0;
+    // In lower case every byte stands where it stood.
+    for (at, found) in text.to_ascii_lowercase().match_indices(from) {
+        out.push_str(&text[rest..at]);
+        out.push_str(to);
+        rest = at + found.len();
+    }
+    out.push_str(&text[rest..]);
+    out
 }
 
 /// The scheme, when the text has one. `host:8080/path` has none.
@@ -329,6 +343,7 @@ mod tests {
             ("hxxp://evil[.]example/x", "http://evil.example/x"),
             ("hXXps[:]//evil[.]example", "https://evil.example/"),
             ("http[://]evil(dot)example", "http://evil.example/"),
+            ("HXXP://evil[DOT]example/A[Dot]B", "http://evil.example/A.B"),
             ("example.com/path", "https://example.com/path"),
             ("example.com:8443/path", "https://example.com:8443/path"),
             ("localhost:8080", "https://localhost:8080/"),

@@ -74,6 +74,13 @@ impl Docker {
         &self.config
     }
 
+    /// Takes the network away that containers were made on, for who belongs to no installation.
+    pub async fn forget_network(&self) {
+        if self.config.network == Network::Bridge {
+            bridge::remove(&self.engine, &self.config.instance).await;
+        }
+    }
+
     /// Creates a container, on its network where it has one.
     pub(super) async fn make(&self, name: &str, body: ContainerCreateBody) -> Result<String, SandboxError> {
         let options = CreateContainerOptionsBuilder::default().name(name).build();

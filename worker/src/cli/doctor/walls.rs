@@ -48,6 +48,9 @@ async fn probed(settings: &Settings, image: &Image, gateway: &Gateway) -> anyhow
     // It was never bound, so there is nothing in its ledger.
     let _ = door.close().await;
     sweep(&docker, &left).await;
+    if instance == NOBODY {
+        docker.forget_network().await;
+    }
     Ok(attestation?)
 }
 
