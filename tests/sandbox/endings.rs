@@ -147,6 +147,13 @@ async fn a_container_that_computes_without_end_dies_although_nobody_looks() {
 }
 
 #[tokio::test]
+async fn a_timeout_of_less_than_a_second_leaves_time_to_compute() {
+    let place = Place::with("obedient", |config| config.timeout = Duration::from_millis(400)).await;
+    let ran = place.run(&format!("spin 700|{}", report(10))).await;
+    assert_eq!(ran.outcome, Outcome::Reported(filled(10)));
+}
+
+#[tokio::test]
 async fn a_container_that_eats_its_memory_is_out_of_memory() {
     let place = Place::new().await;
     let ran = place.run("eat").await;
