@@ -148,8 +148,12 @@ async fn a_container_that_computes_without_end_dies_although_nobody_looks() {
 
 #[tokio::test]
 async fn a_timeout_of_less_than_a_second_leaves_time_to_compute() {
-    let place = Place::with("obedient", |config| config.timeout = Duration::from_millis(400)).await;
-    let ran = place.run(&format!("spin 700|{}", report(10))).await;
+    let place = Place::with("obedient", |config| {
+        config.timeout = Duration::from_millis(400);
+        config.cpus = 1.0;
+    });
+    // More than the second that the kernel makes of none.
+    let ran = place.await.run(&format!("spin 1600|{}", report(10))).await;
     assert_eq!(ran.outcome, Outcome::Reported(filled(10)));
 }
 
