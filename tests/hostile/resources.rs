@@ -137,6 +137,8 @@ async fn a_spinning_container_is_held_back_to_its_share() {
 #[tokio::test]
 async fn a_spinning_container_without_a_worker_ends_by_itself() {
     // Twice the timeout of a second is what it may compute.
+    let told = run("facts|exit 0", strict).await;
+    assert_eq!(told.fact("limit Max cpu time"), "2,2");
     let held = run("spin 0", strict).await;
     assert_eq!(held.code, Some(137), "{held:?}");
     assert!(!held.out_of_memory);

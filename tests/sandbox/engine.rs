@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use safeurl::sandbox::docker::Docker;
 use safeurl::sandbox::image::{self, Embedded, ImageError};
 use safeurl::sandbox::spec::Cgroup;
-use safeurl::sandbox::{Engine, Found, Sandbox as _, SandboxConfig, SandboxError, Waiting as _};
+use safeurl::sandbox::{Engine, Found, Request, Sandbox as _, SandboxConfig, SandboxError, Waiting as _};
 
 use super::haunted::Haunted;
 use super::proxy::Proxy;
@@ -88,6 +88,18 @@ async fn a_container_that_is_being_removed_for_ever_is_pending_soon_and_not_aske
     let list = docker.list().await.expect("a list");
     let listed: Vec<_> = list.iter().map(|found| (found.name.as_str(), found.running)).collect();
     assert_eq!(listed, [("ghost", false), ("corpse", false)]);
+}
+
+#[tokio::test]
+async fn an_engine_that_says_nothing_of_the_limits_is_given_no_job() {
+    let haunted = Haunted::new();
+    let docker = Docker::new(SandboxConfig { docker_host: Some(haunted.host()), ..bare_config() });
+    let request = Request { name: "ghost".to_owned(), uid: 60_700, door: "/".into(), role: "fetcher" };
+    let answer = docker.create(&request).await;
+    assert!(
+        matches!(&answer, Err(SandboxError::Weakened { fields }) if fields == "HostConfig"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]

@@ -53,6 +53,16 @@ async fn a_container_found_dead_is_judged_as_one_that_was_watched() {
     }
 }
 
+#[tokio::test]
+async fn a_report_behind_all_the_noise_that_is_allowed_is_read_from_the_log() {
+    // As little room for reports as there may be: what the other stream may say is four times that.
+    let place = Place::with("obedient", |config| config.output_bytes = 65_536).await;
+    let (streamed, read) = both(&place, &format!("fill-stderr 260000|{}", report(60_000))).await;
+    for ran in [streamed, read] {
+        assert!(ran.outcome == Outcome::Reported(filled(60_000)), "{:?}", ran.exit_code);
+    }
+}
+
 /// The same end, listened to and read.
 async fn both(place: &Place, steps: &str) -> (safeurl::sandbox::Ran, safeurl::sandbox::Ran) {
     let waiting = place.waiting().await;

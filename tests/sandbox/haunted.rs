@@ -78,6 +78,8 @@ fn answer(head: &str, removals: &AtomicU32) -> (u16, &'static str) {
         (200, r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#)
     } else if line.contains("/kill") {
         (409, r#"{"message":"Container ghost is not running"}"#)
+    } else if line.contains("/containers/create") {
+        (201, r#"{"Id":"1","Warnings":[]}"#)
     } else if line.contains("/containers/json") {
         (
             200,
