@@ -29,7 +29,7 @@ done
 cargo +nightly fuzz build --fuzz-dir tests/fuzz --target-dir target/fuzz any
 mkdir -p target/fuzz/findings target/fuzz/log
 # A copy: the run takes hours, and whoever builds something meanwhile does not change what is under test.
-cp "target/fuzz/$(rustc +nightly -vV | sed -n 's/^host: //p')/release/any" target/fuzz/any
+cp --remove-destination "target/fuzz/$(rustc +nightly -vV | sed -n 's/^host: //p')/release/any" target/fuzz/any
 
 # One target: the first folder takes what is learnt, the seeds are only read.
 export SECONDS_EACH="$seconds"
