@@ -13,7 +13,7 @@ case $minutes in
 esac
 jobs=${JOBS:-$(nproc)}
 case $jobs in
-*[!0-9]* | '' | 0)
+*[!0-9]* | '' | 0*)
     echo "error: '$jobs' is no number of targets to run at once; hint: make fuzz JOBS=2" >&2
     exit 2
     ;;
@@ -38,7 +38,7 @@ one='target=$1
     mkdir -p "target/fuzz/corpus/$target"
     ended=0
     FUZZ_TARGET=$target target/fuzz/any \
-        "target/fuzz/corpus/$target" "tests/fuzz/seeds/$target" -- \
+        "target/fuzz/corpus/$target" "tests/fuzz/seeds/$target" \
         -max_total_time="$SECONDS_EACH" -max_len=16384 -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 \
         -artifact_prefix="target/fuzz/findings/$target-" >"$log" 2>&1 || ended=$?
     runs=$(sed -n "s/^stat::number_of_executed_units: *//p" "$log")

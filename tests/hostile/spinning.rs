@@ -8,9 +8,14 @@ use crate::neighbours::{HOSTILE, compare, release, scanned, stage, submit};
 use crate::stage::{Stage, Worker};
 use safeurl::sandbox::easing::LEFT;
 
+/// Processors of a container.
+const CPUS: f64 = 0.5;
+
 /// A worker whose fetcher obeys the page.
 fn obedient() -> (Stage, Worker) {
-    let stage = stage().with("SAFEURL_SANDBOX_IMAGE", claims::obedient()).with("SAFEURL_SANDBOX_CPUS", "0.5");
+    let stage = stage()
+        .with("SAFEURL_SANDBOX_IMAGE", claims::obedient())
+        .with("SAFEURL_SANDBOX_CPUS", CPUS.to_string());
     let worker = stage.worker(&[]);
     stage.wait_for_tables();
     (stage, worker)
@@ -25,7 +30,7 @@ fn hold(stage: &Stage) {
     for _ in 0..HOSTILE {
         submit(stage, &claims::page(&["spin 0"]));
     }
-    let eased = (0.5 * LEFT * 1e9).to_string();
+    let eased = (CPUS * LEFT * 1e9).to_string();
     let until = Instant::now() + Duration::from_secs(60);
     while limits(stage) != vec![eased.clone(); HOSTILE] {
         assert!(Instant::now() < until, "{:?}\n{}", limits(stage), stage.log());

@@ -144,7 +144,7 @@ impl Spending {
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
-        // The counters stay true when a holder panics: each change is a single statement.
+        // The counters stay true when a holder panics: each counter is changed by a single statement.
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,8 @@
 //! The network of containers that have one: a bridge of the installation's own, on which they do not reach each other.
 //!
 //! Made when it is first needed and left there: it belongs to the installation, not to a worker. Only who belongs to no
-//! installation takes it away. The engine keeps no container away from services of its host; that is up to the rules inside the fetcher.
+//! installation takes it away. The engine keeps no container away from services of its host; that is up to the rules
+//! inside the fetcher.
 
 use std::collections::HashMap;
 
@@ -47,7 +48,7 @@ pub(super) async fn ensure(engine: &Engine, config: &SandboxConfig) -> Result<()
     }
 }
 
-/// Removes the network. One that has a container is in use and stays.
+/// Removes the network. One that a running container is on stays.
 pub(super) async fn remove(engine: &Engine, instance: &str) {
     let name = name(instance);
     // Failing that, a network without containers is left, which the next one finds and uses.

@@ -205,7 +205,7 @@ impl Sandbox for Docker {
         may_kill: impl Future<Output = bool> + Send,
     ) -> Ran {
         let SandboxConfig { cpus, output_bytes: limit, .. } = *self.config;
-        let followed = Followed { engine: &self.engine, id: container, attempt, cpus, limit };
+        let followed = Followed { engine: &self.engine, id: container, attempt, cpus: Some(cpus), limit };
         follow(followed, Witness::Afterwards, Instant::now() + timeout, cancel, may_kill).await
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Status {
     pub(super) running: bool,
     pub(super) code: i64,
     pub(super) oom: bool,
+    /// Billionths of a processor that it may use; 0: as many as there are.
+    pub(super) nano_cpus: i64,
     /// By the engine's clock; `None` before it is true.
     pub(super) started: Option<Timestamp>,
     pub(super) finished: Option<Timestamp>,
@@ -248,6 +250,7 @@ impl Engine {
                     running: state.running.unwrap_or(false),
                     code: state.exit_code.unwrap_or_default(),
                     oom: state.oom_killed.unwrap_or(false),
+                    nano_cpus: found.host_config.and_then(|host| host.nano_cpus).unwrap_or_default(),
                     started: time(state.started_at),
                     finished: time(state.finished_at),
                 }))

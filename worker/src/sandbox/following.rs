@@ -23,8 +23,8 @@ pub(super) struct Followed<'a> {
     pub(super) engine: &'a Engine,
     pub(super) id: &'a str,
     pub(super) attempt: &'a str,
-    /// Processors that it was made with.
-    pub(super) cpus: f64,
+    /// Processors that containers are made with, where it gets less after a while.
+    pub(super) cpus: Option<f64>,
     /// Longest report in bytes.
     pub(super) limit: u64,
 }
@@ -40,7 +40,7 @@ pub(super) async fn follow(
 ) -> Ran {
     let Followed { engine, id, attempt, cpus, limit } = followed;
     let standing_by = stand_by(followed, witness, deadline, cancel);
-    let (stop, witness) = Easing { engine, id, cpus }.beside(standing_by).await;
+    let (stop, witness) = Easing { engine, id, cpus }.around(standing_by).await;
     let (stop, dead) = end(followed, stop, may_kill).await;
     if stop == Stop::Disowned {
         let outcome = Outcome::Disowned;

@@ -243,7 +243,7 @@ fn door(source: &Path) -> Mount {
 
 /// Never `nproc`: it is counted per user id over all containers, so one would starve the others.
 fn ulimits(config: &SandboxConfig) -> Vec<ResourcesUlimits> {
-    // A backstop for the time when no worker lives to end it.
+    // A backstop for the time when no worker lives to end it; it takes the longer, the smaller the share.
     let cpu = signed(cpu_seconds(config.timeout));
     [("core", 0), ("cpu", cpu), ("memlock", 0), ("msgqueue", 0), ("nofile", signed(NOFILE))]
         .map(|(name, limit)| ResourcesUlimits {

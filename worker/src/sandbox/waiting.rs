@@ -39,8 +39,8 @@ pub struct DockerWaiting {
     frames: Frames,
     stdin: Pin<Box<dyn AsyncWrite + Send>>,
     said: Output,
-    /// Processors that it was made with.
-    cpus: f64,
+    /// Processors that it was made with, where it gets less after a while.
+    cpus: Option<f64>,
     /// Longest report in bytes.
     limit: u64,
 }
@@ -60,7 +60,7 @@ impl DockerWaiting {
             frames: streams.output,
             stdin: streams.input,
             said: Output::new(limit),
-            cpus,
+            cpus: Some(cpus),
             limit,
         }
     }
@@ -83,6 +83,11 @@ impl DockerWaiting {
                 });
             }
         }
+    }
+
+    /// It keeps what it has of the processor, however long it takes.
+    pub(super) const fn keep_share(&mut self) {
+        self.cpus = None;
     }
 
     pub(super) const fn started(&mut self, start: Duration) {
@@ -145,8 +150,9 @@ impl Waiting for DockerWaiting {
         };
         let deadline = begun + timeout;
         let mut cancel = pin!(cancel);
-        let talk = converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel.as_mut());
-        let talk = Easing { engine: &engine, id: &id, cpus }.beside(talk).await;
+        let conversation =
+            converse(&engine, &id, &mut frames, &mut said, hand_over, deadline, cancel.as_mut());
+        let talk = Easing { engine: &engine, id: &id, cpus }.around(conversation).await;
         let ran = match talk {
             Talk::Over { stop, open } => {
                 let (stop, dead) = finish(&engine, &id, stop, &mut frames, &mut said, open, may_kill).await;

@@ -48,7 +48,8 @@ async fn probed(settings: &Settings, image: &Image, gateway: &Gateway) -> anyhow
     // It was never bound, so there is nothing in its ledger.
     let _ = door.close().await;
     sweep(&docker, &left).await;
-    if instance == NOBODY {
+    // Another doctor may have made a container and not started it yet.
+    if instance == NOBODY && docker.list().await.is_ok_and(|containers| containers.is_empty()) {
         docker.forget_network().await;
     }
     Ok(attestation?)

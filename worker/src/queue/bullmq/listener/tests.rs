@@ -166,8 +166,10 @@ async fn a_connection_that_swallows_the_answer_is_given_up_by_the_watchdog() {
     add(&redis, "1").await;
     until("the marker is gone", async || !marker(&redis).await).await;
     proxy.swallow(false);
-    // Nothing is sent and nothing comes: only the clock can go on.
+    // Nothing is sent and nothing comes: only the clock can go on, and it goes no further than to the watchdog.
     tokio::time::pause();
+    tokio::time::advance(BLOCK * 2).await;
+    tokio::time::resume();
     in_time(waiting).await.expect("no panic");
 }
 

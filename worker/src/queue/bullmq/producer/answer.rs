@@ -15,7 +15,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Carries the operation out.
-    pub(crate) async fn to(
+    pub(in crate::queue::bullmq) async fn to(
         link: &Link,
         operation: &Operation,
         arguments: &[&str],
@@ -41,7 +41,7 @@ impl Answer {
     }
 
     /// The next element, of which only one is possible.
-    pub(crate) fn expect(&mut self, only: &str) -> Result<(), RedisError> {
+    pub(in crate::queue::bullmq) fn expect(&mut self, only: &str) -> Result<(), RedisError> {
         let text = self.text()?;
         if text == only { Ok(()) } else { Err(self.wrong(&text)) }
     }
@@ -53,7 +53,7 @@ impl Answer {
     }
 
     /// Something that the operation cannot have said.
-    pub(crate) fn wrong(&self, found: &str) -> RedisError {
+    pub(in crate::queue::bullmq) fn wrong(&self, found: &str) -> RedisError {
         RedisError::Answer { operation: self.operation, found: found.to_owned() }
     }
 
