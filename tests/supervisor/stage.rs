@@ -167,6 +167,9 @@ impl Stage {
 
     /// Lets a worker have been silent for an hour, and its leases have run out.
     pub(crate) async fn bury(&self, worker: &WorkerId) {
+        // What it had handed to the thread that writes is still written, which a killed process' is not: that thread
+        // takes one after the other, and this one changes nothing.
+        self.store.request_cancel(&ScanId::fresh()).await.expect("an answer");
         self.sql(&format!(
             "UPDATE workers SET heartbeat_ms = heartbeat_ms - 3600000 WHERE id = '{worker}';
              UPDATE scan_jobs SET lease_until = lease_until - 3600000 WHERE lease_owner = '{worker}'"
