@@ -2,12 +2,16 @@
 
 #[path = "gateway/adoption.rs"]
 mod adoption;
+#[path = "gateway/common_user.rs"]
+mod common_user;
 #[path = "gateway/death.rs"]
 mod death;
 #[path = "gateway/hostile.rs"]
 mod hostile;
 #[path = "gateway/lockdown.rs"]
 mod lockdown;
+#[path = "support/log.rs"]
+mod log;
 #[path = "gateway/race.rs"]
 mod race;
 #[path = "gateway/supervisor.rs"]
@@ -232,7 +236,7 @@ async fn a_door_that_is_not_bound_answers_nobody_and_cannot_be_bound_after_a_vis
     }
     assert_eq!(gateway.next_event().await, GatewayEvent::TouchedUnbound { door: door.id.clone() });
     let refused = door.bind("job/1", PLENTY).await.expect_err("spoilt");
-    assert!(matches!(refused, GatewayError::Refused { command: "bind", .. }), "{refused}");
+    assert!(matches!(refused, GatewayError::Spoiled), "{refused}");
     assert!(trap.is_untouched());
     let ledger = door.close().await.expect("closed");
     assert_eq!((ledger.attempt, ledger.entries.len(), ledger.complete), (None, 0, true));
@@ -367,6 +371,62 @@ async fn a_binding_ends_at_its_deadline_by_itself() {
     assert_eq!(ledger.entries[0].error.as_deref(), Some("deadline"));
     drop(idle);
     door.discard().expect("removed");
+}
+
+/// The gateway's process, to stop it as a machine does that has no time for it.
+struct Still(rustix::process::Pid);
+
+impl Still {
+    fn stand(gateway: &Gateway) -> Self {
+        let pid = gateway.pid().expect("it runs").cast_signed();
+        let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it stands still");
+        Self(pid)
+    }
+
+    fn go_on(self) {
+        rustix::process::kill_process(self.0, rustix::process::Signal::CONT).expect("it goes on");
+    }
+}
+
+// Which of two things that are due a process sees first is left to chance.
+const ROUNDS: usize = 8;
+
+#[tokio::test]
+async fn whoever_closes_a_door_after_its_time_reads_that_its_time_was_over() {
+    let run_dir = RunDir::new();
+    let gateway = gateway(&run_dir).await;
+    for _ in 0..ROUNDS {
+        let door = bound(&gateway, Budgets { deadline_ms: 300, ..PLENTY }).await;
+        let still = Still::stand(&gateway);
+        let go_on = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            still.go_on();
+        };
+        let (ledger, ()) = tokio::join!(door.close(), go_on);
+        let ledger = ledger.expect("closed");
+        assert_eq!((ledger.exhausted.as_deref(), ledger.complete), (Some("deadline"), true));
+        door.discard().expect("removed");
+    }
+}
+
+#[tokio::test]
+async fn what_connected_before_the_binding_is_never_served_by_it_however_late_it_is_seen() {
+    let run_dir = RunDir::new();
+    let gateway = gateway(&run_dir).await;
+    for _ in 0..ROUNDS {
+        let door = gateway.open(gateway.new_door(), own_uid()).await.expect("a door");
+        let still = Still::stand(&gateway);
+        let visitor = knock(&door).await.expect("it waits in the queue");
+        let go_on = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            still.go_on();
+        };
+        let (bound, ()) = tokio::join!(door.bind("job/1", PLENTY), go_on);
+        let refused = bound.expect_err("it was used");
+        assert!(matches!(refused, GatewayError::Spoiled), "{refused}");
+        drop((visitor, door));
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod engine;
 mod following;
 #[path = "sandbox/haunted.rs"]
 mod haunted;
+#[path = "support/log.rs"]
+mod log;
 #[path = "support/engine.rs"]
 mod own_engine;
 #[path = "sandbox/probe.rs"]

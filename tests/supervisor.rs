@@ -18,8 +18,12 @@ mod fake;
 mod gateway;
 #[path = "supervisor/leases.rs"]
 mod leases;
+#[path = "support/log.rs"]
+mod log;
 #[path = "supervisor/metrics.rs"]
 mod metrics;
+#[path = "supervisor/pool.rs"]
+mod pool;
 #[path = "supervisor/redis.rs"]
 mod redis;
 #[path = "supervisor/remains.rs"]

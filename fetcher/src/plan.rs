@@ -20,6 +20,9 @@ const MAX_ATTEMPT_BYTES: usize = 400;
 /// A bound on times, so that no sum of them overflows.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
+/// The longest name that fits a question to a name server (RFC 1035, section 2.3.4), without a final dot.
+const MAX_NAME_BYTES: usize = 253;
+
 /// They belong to the connection, not to the caller.
 const FRAMING: [&str; 8] =
     ["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
@@ -123,6 +126,9 @@ pub(crate) fn fetchable(text: &str) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("the scheme {} is not fetched, only http and https", url.scheme()));
     }
+    if url.domain().is_some_and(|name| name.strip_suffix('.').unwrap_or(name).len() > MAX_NAME_BYTES) {
+        return Err(format!("its host has more than {MAX_NAME_BYTES} bytes, which no name has"));
+    }
     // Neither can fail for http and https; what a server hands out in a redirect is not sent on as credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
@@ -183,5 +189,14 @@ mod tests {
         assert_eq!(fetchable("http://u:p@a.test/x#y").expect("a URL").as_str(), "http://a.test/x");
         assert!(fetchable("ftp://a.test/").expect_err("refused").contains("ftp"));
         assert!(fetchable("nonsense").is_err());
+    }
+
+    #[test]
+    fn a_host_that_is_longer_than_any_name_is_not_fetchable() {
+        let name = |bytes: usize| format!("{}{}.test", "abc.".repeat(bytes / 4), "x".repeat(bytes % 4));
+        for (bytes, end, fits) in [(248, "", true), (248, ".", true), (249, "", false), (249, ".", false)] {
+            let name = name(bytes) + end;
+            assert_eq!(fetchable(&format!("http://{name}/")).is_ok(), fits, "{} bytes", name.len());
+        }
     }
 }

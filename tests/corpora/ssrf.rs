@@ -144,6 +144,32 @@ fn every_block_of_the_special_purpose_registries_is_denied() {
     assert!(allowed.is_empty(), "{allowed:#?}");
 }
 
+/// Schemes of the links that the text on bypasses shows.
+const SCHEMES: [&str; 11] =
+    ["http:", "https:", "jar:", "file:", "dict:", "sftp:", "tftp:", "ldap:", "netdoc:", "gopher:", "0:"];
+
+/// The links of the text on bypasses: those in its blocks of code, and how many other lines stand in these blocks.
+/// Behind ` = ` stands what a link comes to, which is one itself; the link in a parameter is the one that an exploited
+/// program would follow.
+fn bypasses(text: &str) -> (Vec<&str>, usize) {
+    let (mut links, mut others, mut inside) = (Vec::new(), 0, false);
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if inside && !line.is_empty() {
+            let before = links.len();
+            for word in line.split(" = ").flat_map(|part| part.split('"')) {
+                let link = word.split_once("url=").map_or(word, |(_, link)| link);
+                if SCHEMES.iter().any(|scheme| link.starts_with(scheme)) {
+                    links.push(link);
+                }
+            }
+            others += usize::from(links.len() == before);
+        }
+    }
+    (links, others)
+}
+
 #[test]
 fn no_url_that_hides_an_inner_address_is_allowed() {
     let mut allowed = Vec::new();
@@ -151,8 +177,12 @@ fn no_url_that_hides_an_inner_address_is_allowed() {
     let cloud = corpus("patt_ssrf_cloud_instances.md");
     let written =
         cloud.split(|c: char| c.is_whitespace() || c == '`').filter(|word| word.starts_with("http://"));
+    let text = corpus("patt_ssrf_README.md");
+    let (bypasses, others) = bypasses(&text);
+    println!("lines of the bypasses without a link, not judged: {others}");
     for (what, urls) in [
         ("generated obfuscations", generated.lines().collect::<Vec<_>>()),
+        ("bypasses", bypasses),
         ("metadata services of clouds", written.collect()),
     ] {
         assert!(urls.len() > 40, "the file is read: {}", urls.len());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::site::{Site, article};
+use crate::site::{Answer, Site, article};
 use crate::stage::Stage;
 
 fn docker(args: &[&str]) -> std::process::Output {
@@ -96,6 +96,92 @@ fn each_document_names_the_attestation_which_can_be_read_and_is_not_made_again()
 
     let unknown = stage.run(["doctor", "--attestation", "0000"]);
     assert!(unknown.code == Some(1) && unknown.err.contains("no attestation 0000"), "{unknown:?}");
+}
+
+#[test]
+fn a_document_of_a_scan_that_failed_or_ran_out_of_time_names_it_too() {
+    let site = Site::start(|path| match path {
+        "/silent" => Answer::Silence,
+        "/garbage" => Answer::Raw(b"\x00\x01 not http\r\n\r\n".to_vec()),
+        _ => article("Walls"),
+    });
+    let stage = Stage::new();
+    let scanned = |url: String| {
+        let ran = stage.run(["scan", &url, "--json", "--timeout", "3s"]);
+        ran.json().into_iter().next().unwrap_or_else(|| panic!("{ran:?}"))
+    };
+    let whole = scanned(site.url("/"));
+    let digest = &whole["sandbox"]["attestation"];
+    assert!(digest.as_str().is_some_and(|digest| digest.len() == 64), "{whole}");
+    for (url, state) in [
+        (site.url("/garbage"), "FAILED"),
+        (site.url("/silent"), "TIMED_OUT"),
+        // No packet left, and there was a container all the same.
+        ("http://127.0.0.2:9/".to_owned(), "FAILED"),
+    ] {
+        let document = scanned(url);
+        assert_eq!(document["job"]["state"], state, "{document}");
+        assert_eq!(&document["sandbox"]["attestation"], digest, "{document}");
+        let shown = stage.run(["jobs", "show", "--json", document["job"]["id"].as_str().expect("an id")]);
+        assert_eq!(&shown.json()[0]["sandbox"]["attestation"], digest, "as it is stored");
+    }
+}
+
+#[test]
+fn a_runtime_that_the_engine_does_not_have_is_told_with_what_to_do() {
+    let stage = Stage::new();
+    assert_eq!(stage.run(["image", "build"]).code, Some(0));
+    let have = docker(&["info", "--format", "{{range $name, $_ := .Runtimes}}{{$name}} {{end}}"]).stdout;
+    let have = String::from_utf8(have).expect("names");
+    let lacks = |name: &&str| !have.split(' ').any(|known| known == *name);
+    for (runtime, peculiar) in [("no-such", ""), ("runsc", "--host-uds=open"), ("crun", "control groups")]
+        .into_iter()
+        .filter(|(runtime, _)| lacks(runtime))
+    {
+        let text = stage.run(["doctor", "--runtime", runtime]);
+        assert_eq!(text.code, Some(1), "{text:?}");
+        let lines: Vec<&str> = text.out.lines().collect();
+        let at = lines.iter().position(|line| line.starts_with("FAILED  runtime ")).expect("it is told");
+        for part in [runtime, "the engine has ", "runc", " and not this one"] {
+            assert!(lines[at].contains(part), "{part}: {}", lines[at]);
+        }
+        for part in ["hint: ", "daemon.json", "sandbox.runtime", peculiar] {
+            assert!(lines[at + 1].contains(part), "{part}: {}", lines[at + 1]);
+        }
+        let report = stage.run(["doctor", "--runtime", runtime, "--json"]);
+        let checks = report.json()[0]["checks"].as_array().expect("checks").clone();
+        let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).collect();
+        let names: Vec<_> = failed.iter().map(|check| &check["name"]).collect();
+        assert_eq!((report.code, names), (Some(1), vec![&"runtime".into(), &"walls".into()]), "{report:?}");
+        // What follows from it blames nothing else.
+        assert_eq!(failed[1]["saw"], "not tried");
+        assert!(failed[1]["hint"].as_str().is_some_and(|hint| hint.contains("checks above")), "{failed:?}");
+        assert!(report.json()[0]["attestation"].is_null());
+    }
+    assert_eq!(stage.run(["doctor", "--runtime", "runc"]).code, Some(0), "one that it has");
+}
+
+#[test]
+fn a_user_that_the_gateway_cannot_have_is_told_by_every_command_before_anything_is_started() {
+    for user in ["root", "60600", "web:web"] {
+        let stage = Stage::new().with("SAFEURL_GATEWAY_USER", user);
+        for command in [&["config", "show"][..], &["doctor"], &["scan", "http://127.0.0.1:9/"], &["worker"]] {
+            let ran = stage.run(command);
+            assert_eq!(ran.code, Some(2), "{command:?} {ran:?}");
+            for part in ["gateway.user", user, "accepted: ", "60600 to 65533"] {
+                assert!(ran.err.contains(part), "{part}: {}", ran.err);
+            }
+        }
+        assert!(!stage.database().exists());
+    }
+    // Only this machine knows its names.
+    let stage = Stage::new().with("SAFEURL_GATEWAY_USER", "no-such-user-here");
+    let doctor = stage.run(["doctor"]);
+    let gateway = doctor.out.split_once("FAILED  gateway ").expect("it is told").1;
+    assert_eq!(doctor.code, Some(1));
+    for part in ["no-such-user-here", "/etc/passwd", "hint: change gateway.user"] {
+        assert!(gateway.contains(part), "{part}: {gateway}");
+    }
 }
 
 #[test]

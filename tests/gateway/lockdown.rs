@@ -22,7 +22,10 @@ const OWN: u32 = 60_599;
 const TRESPASSER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/puppet/trespasser.rs");
 
 /// What the kernel answers to what it does not permit: `EPERM`.
-const REFUSED: &str = "1";
+pub(crate) const REFUSED: &str = "1";
+
+/// What serving takes.
+pub(crate) const SERVES: [&str; 4] = ["getpid", "socket tcp", "socket family 2", "socket family 10"];
 
 /// The program that makes others take system calls; compiled when it is not there. Tests run in processes of their
 /// own, so a lock on a file makes them take turns.
@@ -43,10 +46,10 @@ fn trespasser() -> PathBuf {
 }
 
 /// A folder with one file, both open to everybody: what cannot be done in there is not for want of a right to it.
-struct Open(RunDir);
+pub(crate) struct Open(pub(crate) RunDir);
 
 impl Open {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let open = Self(RunDir::new());
         std::fs::create_dir(&open.0.0).expect("made");
         std::fs::write(open.0.0.join("file"), "text").expect("made");
@@ -56,13 +59,13 @@ impl Open {
         open
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(self.0.0.join("file")).expect("it is there")
     }
 }
 
 /// Each act by its name, and what the kernel said to it.
-fn trespass(pid: u32, open: &Open) -> BTreeMap<String, String> {
+pub(crate) fn trespass(pid: u32, open: &Open) -> BTreeMap<String, String> {
     let mut command = Command::new(trespasser());
     let output = command.arg("attach").arg(pid.to_string()).arg(&open.0.0).output().expect("run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -74,7 +77,7 @@ fn trespass(pid: u32, open: &Open) -> BTreeMap<String, String> {
 }
 
 /// A process of this user that nothing was taken from.
-struct Free(Child);
+pub(crate) struct Free(pub(crate) Child);
 
 impl Free {
     fn start(uid: u32) -> Self {
@@ -99,8 +102,6 @@ impl Drop for Free {
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 async fn a_gateway_that_was_taken_over_can_do_nothing_but_serve() {
-    /// What serving takes.
-    const SERVES: [&str; 4] = ["getpid", "socket tcp", "socket family 2", "socket family 10"];
     let (run_dir, echo) = (RunDir::new(), Echo::start().await);
     let gateway = gateway(&run_dir).await;
     let door = bound(&gateway, PLENTY).await;
@@ -134,7 +135,7 @@ async fn a_gateway_that_was_taken_over_can_do_nothing_but_serve() {
 }
 
 /// A line of the process's status, without its key.
-fn status(pid: u32, key: &str) -> String {
+pub(crate) fn status(pid: u32, key: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     line.expect("a line of that name").split_whitespace().collect::<Vec<_>>().join(" ")
@@ -166,7 +167,7 @@ async fn the_process_is_a_user_of_its_own_without_any_right_and_nobody_of_it_loo
 #[tokio::test]
 async fn a_user_that_cannot_be_taken_is_refused_before_anything_is_started() {
     let run_dir = RunDir::new();
-    for user in ["root", "0:1", "60600", "65533:7", "no-such-user-here"] {
+    for user in ["root", "0:1", "60600", "65533:7", "4294967295", "no-such-user-here"] {
         let config = GatewayConfig { user: Some(user.to_owned()), ..config(&run_dir) };
         let error = Gateway::spawn(config).await.expect_err("refused");
         let GatewayError::User { user: told, reason } = &error else { panic!("{error}") };

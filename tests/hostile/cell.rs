@@ -1,24 +1,26 @@
 //! One container with the puppet in it, made from the real specification with nothing changed or one thing loosened.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fs;
+use std::future::pending;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::container::LogOutput;
+use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptions,
+    KillContainerOptions, KillContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt as _;
 use safeurl::sandbox::spec::container_spec;
 use safeurl::sandbox::{Engine, Request, SandboxConfig};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
 
 use crate::support::{bare_config, puppet};
 
@@ -36,7 +38,7 @@ pub(crate) struct Cell {
     client: Docker,
     pub(crate) id: String,
     door: PathBuf,
-    _listener: UnixListener,
+    listener: UnixListener,
 }
 
 /// What a container left behind.
@@ -76,6 +78,23 @@ pub(crate) fn unfiltered(spec: &mut ContainerCreateBody) {
     let options = host(spec).security_opt.as_mut().expect("there are some");
     options.retain(|option| !option.starts_with("seccomp="));
     options.push("seccomp=unconfined".to_owned());
+}
+
+/// Makes it what `docker run` makes of the same program and user when nothing else is said, the network left out.
+pub(crate) fn ordinary(spec: &mut ContainerCreateBody) {
+    let network_mode = host(spec).network_mode.take();
+    *spec = ContainerCreateBody {
+        image: spec.image.take(),
+        cmd: spec.cmd.take(),
+        user: spec.user.take(),
+        open_stdin: Some(true),
+        stdin_once: Some(true),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        host_config: Some(HostConfig { network_mode, ..HostConfig::default() }),
+        ..ContainerCreateBody::default()
+    };
 }
 
 /// Runs the steps in a container that is loosened like this, to its end.
@@ -123,7 +142,7 @@ impl Cell {
         let client = client.negotiate_version().await.expect("an engine");
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         // Its name is known before it is made, so that it is removed whatever the answer is.
-        let mut cell = Self { client, id: name, door, _listener: listener };
+        let mut cell = Self { client, id: name, door, listener };
         let made = cell.client.create_container(Some(options), spec).await;
         cell.id = made.map_err(|error| error.to_string())?.id;
         Ok(cell)
@@ -149,13 +168,28 @@ impl Cell {
         bytes
     }
 
-    /// Gives it the steps and sees it to its end.
-    pub(crate) async fn run(&self, steps: &str, limit: Duration) -> Result<Left, String> {
+    /// Starts it. It waits for its steps as long as what is returned is kept.
+    pub(crate) async fn start(&self) -> Result<AttachContainerResults, String> {
         let options = AttachContainerOptionsBuilder::default();
         let options = options.stream(true).stdin(true).stdout(true).stderr(true).build();
         let said = |error: bollard::errors::Error| error.to_string();
-        let mut streams = self.client.attach_container(&self.id, Some(options)).await.map_err(said)?;
+        let streams = self.client.attach_container(&self.id, Some(options)).await.map_err(said)?;
         self.client.start_container(&self.id, None::<StartContainerOptions>).await.map_err(said)?;
+        Ok(streams)
+    }
+
+    /// Stops it as a person does who says no more than that; false when it was not stopped after so long.
+    pub(crate) async fn stopped_within(&self, limit: Duration) -> bool {
+        let stopping = self.client.stop_container(&self.id, None::<StopContainerOptions>);
+        match tokio::time::timeout(limit, stopping).await {
+            Ok(stopped) => stopped.map(|()| true).expect("the engine stops it"),
+            Err(_) => false,
+        }
+    }
+
+    /// Gives it the steps and sees it to its end.
+    pub(crate) async fn run(&self, steps: &str, limit: Duration) -> Result<Left, String> {
+        let mut streams = self.start().await?;
         let _ = streams.input.write_all(format!("{steps}\n").as_bytes()).await;
         let _ = streams.input.flush().await;
         let mut err = Vec::new();
@@ -170,6 +204,25 @@ impl Cell {
         let ended = tokio::time::timeout(limit, listening).await.is_ok();
         let (code, out_of_memory) = self.ended(ended).await;
         Ok(Left { err: String::from_utf8_lossy(&err).into_owned(), code, out_of_memory })
+    }
+
+    /// Runs the steps; once it has come to `meet` it gets these signals, one after the other, and then goes on.
+    pub(crate) async fn run_signalled(&self, steps: &str, signals: &[&str]) -> Left {
+        let meeting = async {
+            let (mut socket, _) = self.listener.accept().await.expect("it calls");
+            socket.read_exact(&mut [0]).await.expect("it speaks");
+            for signal in signals {
+                let options = KillContainerOptionsBuilder::default().signal(signal).build();
+                self.client.kill_container(&self.id, Some(options)).await.expect("it runs");
+            }
+            // Who was ended by a signal hears nothing.
+            let _ = socket.write_all(b"!").await;
+            pending::<Infallible>().await
+        };
+        tokio::select! {
+            left = self.run(steps, LONG) => left.expect("the engine runs it"),
+            never = meeting => match never {},
+        }
     }
 
     async fn ended(&self, by_itself: bool) -> (Option<i64>, bool) {

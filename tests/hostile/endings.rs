@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use safeurl::sandbox::{Outcome, Ran, Sandbox as _};
 
+use crate::cell::{Cell, Change, host, strict};
 use crate::support::{ATTEMPT, LONG, MIB, Place, filled, header, report, sha256};
 
 /// One container of this place that does this; it is dead afterwards, and removed without a trace.
@@ -24,6 +25,31 @@ async fn signals_that_are_ignored_do_not_keep_a_container_alive() {
     assert_eq!((held.outcome, held.exit_code), (Outcome::TimedOut, Some(137)));
     let orderly = ran(&place, &format!("ignore-signals|{}|exit 0", report(10)), LONG).await;
     assert_eq!((orderly.outcome, orderly.exit_code), (Outcome::Reported(filled(10)), Some(0)));
+}
+
+/// Those that end a process which does not care for them, and can be ignored.
+const SIGNALS: &[(&str, i64)] =
+    &[("HUP", 1), ("INT", 2), ("QUIT", 3), ("USR1", 10), ("USR2", 12), ("ALRM", 14), ("TERM", 15)];
+
+/// The first process of a process table is spared signals that it does not handle, so the control is none: it is one
+/// among those of the host.
+#[tokio::test]
+async fn a_signal_ends_a_process_that_does_not_ignore_it_and_only_killing_ends_one_that_does() {
+    let among_others: Change = |spec| host(spec).pid_mode = Some("host".to_owned());
+    let names: Vec<_> = SIGNALS.iter().map(|(name, _)| *name).collect();
+    for change in [strict, among_others] {
+        let cell = Cell::new(change).await.expect("the engine creates");
+        let left = cell.run_signalled("ignore-signals|meet|exit 7", &names).await;
+        assert_eq!(left.code, Some(7), "it went on: {left:?}");
+        let cell = Cell::new(change).await.expect("the engine creates");
+        let left = cell.run_signalled("ignore-signals|meet|exit 7", &["KILL"]).await;
+        assert_eq!(left.code, Some(137), "{left:?}");
+    }
+    for (name, number) in SIGNALS {
+        let cell = Cell::new(among_others).await.expect("the engine creates");
+        let left = cell.run_signalled("meet|exit 7", &[name]).await;
+        assert_eq!(left.code, Some(128 + number), "{name}: {left:?}");
+    }
 }
 
 #[tokio::test]

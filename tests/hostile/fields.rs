@@ -274,9 +274,9 @@ const UNSEEN: &[(&str, &str)] = &[
     ("AttachStdin", "whom the engine connects, not what is inside"),
     ("AttachStdout", "whom the engine connects, not what is inside"),
     ("AttachStderr", "whom the engine connects, not what is inside"),
-    ("Healthcheck", "there is none in the image either; one would be a process from the outside"),
-    ("StopSignal", "what a person's docker stop does"),
-    ("StopTimeout", "what a person's docker stop does"),
+    ("Healthcheck", "a process from the outside, which a test of its own sees run where it is allowed"),
+    ("StopSignal", "what a person's docker stop does, which a test of its own does"),
+    ("StopTimeout", "what a person's docker stop does, which a test of its own does"),
     ("HostConfig.AutoRemove", "what the engine does afterwards"),
     ("HostConfig.RestartPolicy", "what the engine does afterwards"),
     ("HostConfig.LogConfig", "the host's disk, which a test of its own fills"),
@@ -284,10 +284,19 @@ const UNSEEN: &[(&str, &str)] = &[
     ("HostConfig.PublishAllPorts", "without a network card there is nothing to publish"),
     ("HostConfig.PortBindings", "without a network card there is nothing to publish"),
     ("HostConfig.Links", "without a network card there is nothing to link"),
-    ("HostConfig.Dns", "without a network card the engine writes no resolv.conf"),
-    ("HostConfig.DnsOptions", "without a network card the engine writes no resolv.conf"),
-    ("HostConfig.DnsSearch", "without a network card the engine writes no resolv.conf"),
-    ("HostConfig.ExtraHosts", "without a network card the engine writes no hosts"),
+    ("HostConfig.Dns", "whom the engine's own resolver asks, which is there with a network card only"),
+    (
+        "HostConfig.DnsOptions",
+        "without a network card the engine writes no resolv.conf; with one a test of its own reads it",
+    ),
+    (
+        "HostConfig.DnsSearch",
+        "without a network card the engine writes no resolv.conf; with one a test of its own reads it",
+    ),
+    (
+        "HostConfig.ExtraHosts",
+        "without a network card the engine writes no hosts; with one a test of its own reads it",
+    ),
     ("HostConfig.VolumesFrom", "needs a container with volumes, of which ours have none"),
 ];
 

@@ -3,17 +3,21 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod amounts;
+mod asides;
 mod calls;
 mod cell;
 mod checklist;
 mod claims;
 mod endings;
+mod escapes;
 mod fields;
 #[path = "../e2e/leftovers.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod leftovers;
 #[path = "../support/neighbours.rs"]
 mod neighbours;
+mod out;
 #[path = "../support/engine.rs"]
 #[expect(dead_code, reason = "other tests use it")]
 mod own_engine;
@@ -28,4 +32,5 @@ mod stage;
 #[path = "../sandbox/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+mod terminal;
 mod walk;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use safeurl::sandbox::SandboxConfig;
 
-use crate::cell::{Cell, Change, Left, config, host, strict};
+use crate::cell::{Cell, Change, Left, config, host, ordinary, strict};
+use crate::claims::{obedient, page};
+use crate::stage::Stage;
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -45,9 +47,7 @@ impl Walked {
         let patient = SandboxConfig { timeout: LONG, ..config().await };
         let cell = Cell::with(patient, change).await.expect("the engine creates");
         let marks = [argument, variable, "docker.sock".to_owned(), cell.door_on_the_host()];
-        // The steps stand in the memory of the container alone, and not even there as they are looked for.
-        let hex = |mark: &String| mark.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let steps = format!("walk {}|exit 0", marks.iter().map(hex).collect::<Vec<_>>().join(" "));
+        let steps = format!("walk {}|exit 0", hex(&marks));
         let left = cell.run(&steps, LONG).await.expect("it runs");
         assert_eq!(left.fact("walked"), "yes");
         Self { left }
@@ -58,6 +58,12 @@ impl Walked {
     }
 }
 
+/// What is looked for stands in the memory of the container alone, and not even there like this.
+fn hex(marks: &[String]) -> String {
+    let hex = |mark: &String| mark.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    marks.iter().map(hex).collect::<Vec<_>>().join(" ")
+}
+
 #[tokio::test]
 async fn proc_and_sys_show_no_secret_and_of_the_host_only_what_docker_always_shows() {
     let walked = Walked::through(strict).await;
@@ -66,10 +72,11 @@ async fn proc_and_sys_show_no_secret_and_of_the_host_only_what_docker_always_sho
     }
     // Where a mount comes from is in the table of mounts, of every container.
     assert_eq!(walked.of("mark 3"), ["/proc/<pid>/mountinfo", "/proc/<pid>/task"].into());
+    let listed = listed();
     let strange: Vec<_> = walked
         .of("readable")
         .into_iter()
-        .filter(|path| !SHOWN.iter().any(|shown| fits(path, shown)))
+        .filter(|path| !listed.iter().any(|listed| fits(path, listed)))
         .collect();
     assert_eq!(strange, Vec::<&str>::new());
 
@@ -79,6 +86,57 @@ async fn proc_and_sys_show_no_secret_and_of_the_host_only_what_docker_always_sho
     assert_eq!(loose.of("mark 1"), BTreeSet::new(), "the environment of another user stays closed");
 }
 
+#[tokio::test]
+async fn proc_and_sys_show_no_more_than_they_do_to_an_ordinary_container() {
+    // What comes while they are read, a file system of somebody else, say, is there before or after.
+    let before = Walked::through(ordinary).await;
+    let held = Walked::through(strict).await;
+    let after = Walked::through(ordinary).await;
+    for what in ["readable", "file"] {
+        let ordinary: BTreeSet<_> = before.of(what).union(&after.of(what)).copied().collect();
+        assert!(ordinary.len() > 50, "{what}: {ordinary:?}");
+        assert_eq!(held.of(what).difference(&ordinary).collect::<Vec<_>>(), Vec::<&&str>::new(), "{what}");
+    }
+    // Without its masks Docker shows more, and the walk would have told.
+    let unmasked = Walked::through(|spec| host(spec).masked_paths = Some(vec![])).await;
+    let more: Vec<_> = unmasked.of("readable").difference(&held.of("readable")).copied().collect();
+    assert!(more.contains(&"/proc/keys"), "{more:?}");
+}
+
+#[test]
+fn a_job_finds_no_secret_and_no_place_of_its_worker_but_that_of_the_door() {
+    let [token, password, variable, folder] =
+        [(); 4].map(|()| format!("mark-{}", uuid::Uuid::new_v4().simple()));
+    let stage = Stage::new()
+        .with("SAFEURL_SANDBOX_IMAGE", obedient())
+        .with("SAFEURL_SANDBOX_TIMEOUT", "110s")
+        .with("SAFEURL_SANDBOX_MEMORY", "64MiB")
+        .with("SAFEURL_RETRY_MAX_ATTEMPTS", "1")
+        .with("SAFEURL_DATABASE_AUTH_TOKEN", token.as_str())
+        .with("SAFEURL_QUEUE_REDIS_PASSWORD", password.as_str())
+        .with("SOMEBODY_S_API_KEY", variable.as_str());
+    let database = stage.dir.join(&folder);
+    std::fs::create_dir(&database).expect("a new folder");
+    let door = stage.dir.join("run").display().to_string();
+    let stage = stage.with_database_in(&database);
+    let own = "HOSTNAME=fetcher".to_owned();
+    let marks = [token, password, variable, folder, "docker.sock".to_owned(), door, own];
+    let search = format!("search {}", hex(&marks));
+    let ran = stage.run(["scan", "--json", &page(&[&search, "exit 3"])]);
+    let told = stage.query("SELECT stderr FROM attempts");
+    let told = &told.first().unwrap_or_else(|| panic!("no attempt: {ran:?}"))[0];
+    // The door's place is found, as the table of mounts names it, and a variable of the container's own, where one of the
+    // worker's would be; of all else there is nothing.
+    let expected = [
+        "mark 5=/proc/<pid>/mountinfo",
+        "mark 5=/proc/<pid>/task",
+        "mark 6=/proc/<pid>/environ",
+        "mark 6=/proc/<pid>/task",
+        "searched=yes",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected, "{ran:?}");
+}
+
 fn fits(path: &str, shown: &str) -> bool {
     match shown.strip_suffix('*') {
         Some(start) => path.starts_with(start),
@@ -86,67 +144,12 @@ fn fits(path: &str, shown: &str) -> bool {
     }
 }
 
-/// Everything that can be read there: about the container itself, and of the host its kernel, its load, its memory and
-/// its hardware. A kernel may have less of it; more is a decision.
-const SHOWN: &[&str] = &[
-    // Itself. The table of mounts names where they come from: the engine's folders and the folder of the door.
-    "/proc/<pid>/*",
-    // Which kernel it is, how it was built and started, and what it can do.
-    "/proc/bootconfig",
-    "/proc/cgroups",
-    "/proc/cmdline",
-    "/proc/config.gz",
-    "/proc/consoles",
-    "/proc/crypto",
-    "/proc/devices",
-    "/proc/execdomains",
-    "/proc/filesystems",
-    "/proc/fs/*",
-    "/proc/kallsyms",
-    "/proc/misc",
-    "/proc/modules",
-    "/proc/sys/*",
-    "/proc/tty/*",
-    "/proc/version",
-    "/proc/version_signature",
-    // How busy it is.
-    "/proc/buddyinfo",
-    "/proc/diskstats",
-    "/proc/interrupts",
-    "/proc/loadavg",
-    "/proc/locks",
-    "/proc/meminfo",
-    "/proc/pressure/*",
-    "/proc/schedstat",
-    "/proc/softirqs",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/uptime",
-    "/proc/vmstat",
-    "/proc/zoneinfo",
-    // Its hardware.
-    "/proc/bus/*",
-    "/proc/cpuinfo",
-    "/proc/dma",
-    "/proc/driver/*",
-    "/proc/fb",
-    "/proc/iomem",
-    "/proc/ioports",
-    "/proc/irq/*",
-    "/proc/mdstat",
-    "/proc/mtrr",
-    "/proc/partitions",
-    "/sys/block",
-    "/sys/bus",
-    "/sys/class",
-    "/sys/dev",
-    "/sys/devices",
-    "/sys/fs",
-    "/sys/hypervisor",
-    "/sys/kernel",
-    "/sys/module",
-    "/sys/power",
-    // Of its own user and namespaces.
-    "/proc/key-users",
-    "/proc/sysvipc/*",
-];
+/// Everything that can be read there, as the README lists it. A kernel may have less of it; more is a decision.
+fn listed() -> Vec<&'static str> {
+    let readme = include_str!("../../README.md");
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| every container reads |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with("| "));
+    let listed: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    assert!(listed.len() > 50, "{listed:?}");
+    listed
+}

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::hint::{black_box, spin_loop};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
@@ -36,7 +36,12 @@ pub(crate) fn act(name: &str, argument: &str) -> bool {
         "drip" => drip(number),
         "knock" => knock(number),
         "until-quota" => until_quota(argument),
+        "connect" => connect(argument),
+        "say-to-gateway" => {
+            let _ = UnixStream::connect(DOOR).and_then(|socket| answered(socket, &crate::unhex(argument)));
+        }
         "call" => calls::call(argument),
+        "beget" => calls::beget(argument),
         "families" => calls::families(),
         "sweep" => calls::sweep(argument),
         _ => return false,
@@ -176,6 +181,42 @@ fn until_quota(wanted: &str) {
     while quota().split_whitespace().next() != Some(wanted) {
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Asks for so many connections, one after the other, to a target in which `$N` is the number of each; what is let
+/// through gets so many bytes and is read to its end.
+fn connect(argument: &str) {
+    let mut words = argument.split(' ');
+    let (Some(times), Some(bytes), Some(target)) = (words.next(), words.next(), words.next()) else { return };
+    let (times, bytes): (usize, usize) =
+        (times.parse().unwrap_or_default(), bytes.parse().unwrap_or_default());
+    for n in 1..=times {
+        let target = target.replace("$N", &n.to_string());
+        let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+        let Ok((mut socket, status)) =
+            UnixStream::connect(DOOR).and_then(|socket| answered(socket, head.as_bytes()))
+        else {
+            continue;
+        };
+        if status.contains(" 200 ") {
+            // It is cut where a budget ends.
+            let _ = socket.write_all(&vec![b'x'; bytes]);
+            let _ = io::copy(&mut socket, &mut io::sink());
+        }
+    }
+}
+
+/// Says this, and reads the head of the answer; its first line.
+fn answered(mut socket: UnixStream, said: &[u8]) -> io::Result<(UnixStream, String)> {
+    socket.write_all(said)?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let status = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+    Ok((socket, status))
 }
 
 /// Prints a report with its header. `$ATTEMPT` in it is the attempt.

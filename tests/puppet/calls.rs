@@ -10,11 +10,19 @@ unsafe extern "C" {
     /// Its handler is a number here: 1 is SIG_IGN.
     pub(crate) safe fn signal(number: c_int, handler: usize) -> usize;
     pub(crate) safe fn close(descriptor: c_int) -> c_int;
+    safe fn _exit(code: c_int) -> !;
+}
+
+fn raw(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
+    syscall(number, a, b, c, d, e, f)
 }
 
 fn made(number: c_long, arguments: [c_long; 6]) -> String {
-    let [a, b, c, d, e, f] = arguments;
-    if syscall(number, a, b, c, d, e, f) >= 0 {
+    told(raw(number, arguments))
+}
+
+fn told(result: c_long) -> String {
+    if result >= 0 {
         return "ok".to_owned();
     }
     io::Error::last_os_error().raw_os_error().unwrap_or_default().to_string()
@@ -22,6 +30,21 @@ fn made(number: c_long, arguments: [c_long; 6]) -> String {
 
 /// `<name> <number> [arguments]`: says `name=ok` or `name=<error number>`.
 pub(crate) fn call(argument: &str) {
+    let (name, number, arguments) = read(argument);
+    eprintln!("{name}={}", made(number, arguments));
+}
+
+/// The same of a call that makes a process, which ends at once.
+pub(crate) fn beget(argument: &str) {
+    let (name, number, arguments) = read(argument);
+    let result = raw(number, arguments);
+    if result == 0 {
+        _exit(0);
+    }
+    eprintln!("{name}={}", told(result));
+}
+
+fn read(argument: &str) -> (&str, c_long, [c_long; 6]) {
     let mut words = argument.split(' ');
     let name = words.next().unwrap_or_default();
     let mut numbers = words.map(|word| word.parse::<c_long>().unwrap_or_default());
@@ -30,7 +53,7 @@ pub(crate) fn call(argument: &str) {
     for (place, value) in arguments.iter_mut().zip(numbers) {
         *place = value;
     }
-    eprintln!("{name}={}", made(number, arguments));
+    (name, number, arguments)
 }
 
 /// A socket of every family and of the kinds stream, datagram, raw and packet.

@@ -1,5 +1,6 @@
 //! Where it is and what it may, seen from the inside: a fact a line on standard error.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -53,6 +54,10 @@ pub(crate) fn tell() {
     fact("cgroup", text("/proc/self/cgroup"));
     fact("hosts", text("/etc/hosts"));
     fact("resolv", text("/etc/resolv.conf"));
+    let mut there = Vec::new();
+    files(Path::new("/"), &mut there);
+    there.sort();
+    fact("files", there.join(","));
     status();
     limits();
     mounts();
@@ -77,6 +82,22 @@ fn names(path: &str) -> Vec<String> {
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+/// Everything that is no folder, outside of what the kernel shows of itself. So many are enough to see that it is too many.
+fn files(folder: &Path, there: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+        let of_the_kernel = ["/proc", "/sys", "/dev"].iter().any(|top| path == Path::new(top));
+        if there.len() >= 200 || of_the_kernel {
+            continue;
+        }
+        if kind.is_dir() {
+            files(&path, there);
+        } else {
+            there.push(path.display().to_string());
+        }
+    }
 }
 
 fn status() {
@@ -140,18 +161,30 @@ fn mounts() {
 
 /// Which files below /proc and /sys can be read, and in which of them one of the marks stands, given in hexadecimal.
 pub(crate) fn walk(marks: &str) {
-    let marks: Vec<Vec<u8>> = marks.split(' ').map(crate::unhex).filter(|mark| !mark.is_empty()).collect();
-    let mut found = std::collections::BTreeSet::new();
-    for top in ["/proc", "/sys"] {
-        below(Path::new(top), &marks, &mut found);
-    }
-    for line in found {
+    for line in found(marks) {
         eprintln!("{line}");
     }
     eprintln!("walked=yes");
 }
 
-fn below(folder: &Path, marks: &[Vec<u8>], found: &mut std::collections::BTreeSet<String>) {
+/// The marks alone, for who keeps little of what is said.
+pub(crate) fn search(marks: &str) {
+    for line in found(marks).iter().filter(|line| line.starts_with("mark ")) {
+        eprintln!("{line}");
+    }
+    eprintln!("searched=yes");
+}
+
+fn found(marks: &str) -> BTreeSet<String> {
+    let marks: Vec<Vec<u8>> = marks.split(' ').map(crate::unhex).filter(|mark| !mark.is_empty()).collect();
+    let mut found = BTreeSet::new();
+    for top in ["/proc", "/sys"] {
+        below(Path::new(top), &marks, &mut found);
+    }
+    found
+}
+
+fn below(folder: &Path, marks: &[Vec<u8>], found: &mut BTreeSet<String>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
@@ -171,6 +204,10 @@ fn below(folder: &Path, marks: &[Vec<u8>], found: &mut std::collections::BTreeSe
             let group = group(&path);
             if shown {
                 found.insert(format!("readable={group}"));
+            }
+            // Whole names where they are few and stay: of a process and of hardware they come and go.
+            if shown && group.starts_with("/proc/") && !group.starts_with("/proc/<pid>") {
+                found.insert(format!("file={}", path.display()));
             }
             for (n, mark) in marks.iter().enumerate() {
                 if bytes.windows(mark.len()).any(|window| window == mark) {

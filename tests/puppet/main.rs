@@ -2,7 +2,8 @@
 //!
 //! Uses std alone and is compiled by the tests as one static program. The line is a list of steps separated by
 //! `|`; the first argument says how it starts. One that obeys the page gets a real job instead of such a line: the
-//! steps are the last part of the URL's path, in hexadecimal and a line each. Probed, it says that all is well.
+//! steps are the last part of the URL's path, in hexadecimal and a line each. Probed, it says that all is well, a slow
+//! one when it was told to go on.
 
 mod acts;
 mod calls;
@@ -30,6 +31,13 @@ fn main() {
         Some("park") => loop {
             thread::park();
         },
+        // Uses its way out before it has a job.
+        Some("hasty") if !std::env::args().any(|argument| argument == "--probe") => {
+            let socket = UnixStream::connect(DOOR).expect("the door is there");
+            say("{\"ready\":1,\"protocol\":2}\n");
+            // Open for as long as it lives.
+            std::mem::forget(socket);
+        }
         Some("impatient") => {
             say("{\"ready\":1,\"protocol\":2}\n");
             exit(10);
@@ -42,6 +50,9 @@ fn main() {
     }
     // It has nothing to hide its walls with but lies.
     if std::env::args().any(|argument| argument == "--probe") {
+        if std::env::args().nth(1).as_deref() == Some("slow") {
+            act("meet", "");
+        }
         acts::report("probe/1", include_str!("walls.json"));
         exit(0);
     }
@@ -106,6 +117,7 @@ fn act(step: &str, argument: &str) {
         "facts" => facts::tell(),
         "cry" => io::stderr().write_all(&unhex(argument)).expect("somebody reads"),
         "walk" => facts::walk(argument),
+        "search" => facts::search(argument),
         // So many times what follows.
         "repeat" => {
             let (times, text) = argument.split_once(' ').unwrap_or(("0", ""));
@@ -167,7 +179,14 @@ fn probe() {
     tried("write root", fs::write("/x", "x"));
     tried("write door", fs::write("/run/safeurl/x", "x"));
     tried("write tmp", fs::write("/tmp/x", "x"));
+    tried("write groups", fs::write(groups(), "1"));
     tried("write sysctl", fs::write("/proc/sys/kernel/hostname", "x"));
+}
+
+/// Where processes move to the control group that the container sees as its own, in either generation.
+fn groups() -> &'static str {
+    let both = ["/sys/fs/cgroup/pids/cgroup.procs", "/sys/fs/cgroup/cgroup.procs"];
+    both.into_iter().find(|path| fs::exists(path).unwrap_or_default()).unwrap_or("/sys/fs/cgroup/x")
 }
 
 fn tried<T>(what: &str, result: io::Result<T>) {

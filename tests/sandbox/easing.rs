@@ -1,14 +1,17 @@
 //! What a container that runs on has of the processor.
 
 use std::future::pending;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bollard::models::HostConfig;
-use bollard::query_parameters::InspectContainerOptions;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions};
 use safeurl::sandbox::easing::{LEFT, PATIENCE};
+use safeurl::sandbox::spec::container_spec;
 use safeurl::sandbox::{Docker, Outcome, Sandbox as _, SandboxConfig, Waiting as _};
 
 use super::support::{ATTEMPT, LONG, Place, allowed, client, filled, go_on, report};
+use crate::log::Log;
 
 /// All limits, as the engine says.
 async fn limits(id: &str) -> HostConfig {
@@ -85,4 +88,64 @@ async fn nobody_gives_one_more_than_it_was_made_with() {
     let other = Docker::new(generous);
     let (ran, ()) = tokio::join!(other.follow(&id, ATTEMPT, LONG, pending(), never), then);
     assert_eq!(ran.outcome, Outcome::Reported(filled(10)));
+}
+
+#[tokio::test]
+async fn a_probe_keeps_its_share_however_long_it_takes() {
+    let place = Place::with("slow", |_| {}).await;
+    let (whole, _) = less(&place);
+    let request = place.request();
+    let then = async {
+        let socket = place.met().await;
+        // Only time shows that nothing happens.
+        tokio::time::sleep(PATIENCE + Duration::from_secs(1)).await;
+        assert_eq!(limit(&request.name).await, whole);
+        go_on(&socket);
+    };
+    let (probed, ()) = tokio::join!(place.docker.probe(&request), then);
+    probed.expect("it is probed");
+}
+
+/// A container as for a job, but with its limit in words that the engine does not change to others. Handed over.
+async fn unchangeable(place: &Place) -> (String, UnixStream) {
+    let client = client().await;
+    let (request, info) = (place.request(), place.docker.engine().info().await.expect("the engine answers"));
+    let mut body = container_spec(&request, &place.config, info.cgroup);
+    let host = body.host_config.as_mut().expect("limits");
+    (host.nano_cpus, host.cpu_period, host.cpu_quota) = (None, Some(100_000), Some(100_000));
+    let options = CreateContainerOptionsBuilder::default().name(&request.name).build();
+    let id = client.create_container(Some(options), body).await.expect("a container").id;
+    let waiting = place.docker.start(&id).await.expect("the puppet is ready");
+    let steps = format!("meet|{}", report(10));
+    let socket = tokio::select! {
+        ran = waiting.run(&steps, ATTEMPT, LONG, pending(), allowed()) => panic!("it waits to be met: {ran:?}"),
+        socket = place.met() => socket,
+    };
+    (id, socket)
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_to_change_limits_is_told_of_once() {
+    let log = Log::default();
+    let into = log.clone();
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let _logged = tracing::subscriber::set_default(lines.with_writer(move || into.clone()).finish());
+    let place = Place::new().await;
+    let told = |level: &str| {
+        let log = log.text();
+        log.lines().filter(|line| line.contains(level) && line.contains("Conflicting options")).count()
+    };
+    for (warnings, others) in [(1, 0), (1, 1)] {
+        let (id, socket) = unchangeable(&place).await;
+        let then = async {
+            let until = Instant::now() + LONG;
+            while (told(" WARN "), told(" DEBUG ")) != (warnings, others) {
+                assert!(Instant::now() < until, "{} and {} are told", told(" WARN "), told(" DEBUG "));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            go_on(&socket);
+        };
+        let (ran, ()) = tokio::join!(place.follow(&id), then);
+        assert_eq!(ran.outcome, Outcome::Reported(filled(10)), "and it reports as ever");
+    }
 }

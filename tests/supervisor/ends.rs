@@ -7,8 +7,8 @@ use safeurl::sandbox::Outcome;
 use safeurl::shutdown::Signal;
 
 use super::fake::{Gate, Op, Work};
+use super::log::Log;
 use super::stage::Stage;
-use super::trouble::Log;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_lets_what_runs_finish_and_takes_nothing_new() {

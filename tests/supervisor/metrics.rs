@@ -10,7 +10,7 @@ use super::fake::{Creation, Gate, Op, Work};
 use super::stage::{LONG, Stage};
 
 /// One number of a scrape.
-fn value(metrics: &Metrics, series: &str) -> f64 {
+pub(crate) fn value(metrics: &Metrics, series: &str) -> f64 {
     let text = metrics.text(None);
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     let line = line.unwrap_or_else(|| panic!("no {series} in\n{text}"));

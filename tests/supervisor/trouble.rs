@@ -1,8 +1,5 @@
 //! Trouble of our own: nothing is claimed meanwhile, nothing fails or is counted for it, and it is told once.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use safeurl::domain::scan::ScanId;
 use safeurl::domain::state::State;
 use safeurl::sandbox::Outcome;
@@ -10,23 +7,10 @@ use safeurl::shutdown::Signal;
 use tokio::time::{sleep, timeout};
 
 use super::fake::{Beginning, Gate, Op, Work};
+use super::log::Log;
 use super::stage::{LONG, LOOK, Stage};
 
 /// The log of this process: every test has one of its own.
-#[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Log {
     pub(super) fn start() -> Self {
         let log = Self::default();
@@ -47,9 +31,7 @@ impl Log {
 
     /// The lines with this in them.
     pub(super) fn lines(&self, part: &str) -> Vec<String> {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let text = String::from_utf8(bytes).expect("the log is text");
-        text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+        self.text().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
     }
 }
 

@@ -26,6 +26,7 @@ mod handle;
 mod journal;
 mod lockdown;
 pub(crate) mod message;
+mod pace;
 pub mod process;
 mod race;
 pub(crate) mod record;
@@ -74,6 +75,7 @@ impl GatewayError {
             | Self::Files { .. }
             | Self::Start { .. }
             | Self::Refused { .. }
+            | Self::Spoiled
             | Self::NotControlled => false,
         }
     }
@@ -125,6 +127,9 @@ pub enum GatewayError {
         /// Its words.
         reason: String,
     },
+    /// A door cannot be bound any more.
+    #[error("the container used its gateway socket before it had a job")]
+    Spoiled,
     /// `safeurl gateway` was started by something else than a supervisor.
     #[error("standard input is not a control socket; only a worker can start this command")]
     NotControlled,

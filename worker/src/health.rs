@@ -20,7 +20,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -37,8 +38,9 @@ const CONNECTION: Duration = Duration::from_secs(10);
 /// For the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
 
-/// The longest head of a request in bytes, and most fields in it.
-const MAX_HEAD: usize = 16 * 1024;
+/// The longest head of a request in bytes, and most fields in it. What has come by then is looked at once more, so up
+/// to twice as much may be held.
+pub(crate) const MAX_HEAD: usize = 16 * 1024;
 const MAX_FIELDS: usize = 64;
 
 /// How long nobody is let in when the process has no descriptor left.
@@ -120,7 +122,10 @@ async fn accept(listener: TcpListener, metrics: Metrics, counting: Arc<Counting>
 }
 
 /// Serves one request. Whatever a client does wrong ends its connection and nothing else.
-async fn serve(stream: TcpStream, metrics: Metrics, counting: Arc<Counting>) {
+async fn serve<S>(stream: S, metrics: Metrics, counting: Arc<Counting>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let (metrics, counting) = (metrics.clone(), Arc::clone(&counting));
         async move {
@@ -136,6 +141,12 @@ async fn serve(stream: TcpStream, metrics: Metrics, counting: Arc<Counting>) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+/// Serves a connection while no database is counted.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin, metrics: &Metrics) {
+    serve(stream, metrics.clone(), Arc::new(Counting::default())).await;
 }
 
 #[cfg(test)]

@@ -227,3 +227,24 @@ fn extra_headers_are_not_sent_in_clear_text_when_https_was_meant_first() {
     let report = run(&invocation);
     assert_eq!(title(&report), Some("plain"), "the site saw the header");
 }
+
+#[test]
+fn a_host_that_is_longer_than_any_name_is_a_redirect_that_is_refused_and_nobody_is_asked_for_it() {
+    let rig = Rig::new();
+    // 253 bytes are the longest name there is (RFC 1035 section 2.3.4).
+    let longest = format!("{}test", "longest.name.".repeat(19)) + "ed";
+    assert_eq!(longest.len(), 253);
+    rig.says(&format!("{longest}:80"), page("<title>far</title>"));
+    for (host, hops) in [(longest.clone(), 2), (format!("x{longest}"), 1), (format!("x{longest}."), 1)] {
+        let to = format!("http://{host}/");
+        rig.says("by-status.test:80", redirect(&to));
+        rig.says("by-page.test:80", page(&format!("<meta http-equiv=refresh content='0;url={to}'>")));
+        for start in ["http://by-status.test/", "http://by-page.test/"] {
+            let report = rig.fetch(start);
+            assert_eq!(report.requests.len(), hops, "{start} to {} bytes", host.len());
+            assert_eq!(report.requests[0].redirect.as_ref().map(|redirect| redirect.to.as_str()), Some(&*to));
+            let refused = (hops == 1).then_some(ErrorClass::RedirectRefused);
+            assert_eq!(last_class(&report), refused, "{start} to {} bytes", host.len());
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use safeurl::gateway::check::{Outlook, check};
 use safeurl_egress::Policy;
 
-use super::{blocks, corpus, report, samples};
+use super::{blocks, bypasses, corpus, report, samples};
 use crate::island::Island;
 use crate::names::{Names, Query, Record, Reply};
 use crate::program::{denials, dialled, end, scan};
@@ -28,7 +28,7 @@ fn everywhere(address: &'static str) -> impl Fn(&Query) -> Reply {
 fn link(number: usize, value: &str) -> String {
     if let Some((start, fragment)) = value.split_once('#') {
         format!("{start}?{number}#{fragment}")
-    } else if value.contains("://") {
+    } else if value.contains("://") || value.starts_with("http:") {
         format!("{value}?{number}")
     } else if value.contains(':') {
         format!("http://[{}]/?{number}", value.replace('%', "%25"))
@@ -124,6 +124,13 @@ fn nothing_arrives_inside_for_a_url_that_hides_an_inner_address() {
         .collect();
     let links: Vec<String> = written.into_iter().enumerate().map(|(number, url)| link(number, url)).collect();
     nothing_is_sent("metadata services, dialled", &links);
+
+    // Every name leads inside: also those that pretend to be something else.
+    let text = corpus("patt_ssrf_README.md");
+    let written: BTreeSet<&str> = bypasses(&text).0.into_iter().collect();
+    let links: Vec<String> = written.into_iter().enumerate().map(|(number, url)| link(number, url)).collect();
+    assert!(links.len() > 40, "{links:?}");
+    nothing_is_sent("bypasses, dialled", &links);
 
     let generated = corpus("patt_generated_127.0.0.1.txt");
     let links: Vec<String> = generated.lines().enumerate().map(|(number, url)| link(number, url)).collect();

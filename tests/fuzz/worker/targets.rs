@@ -12,6 +12,7 @@ mod container;
 mod gateway;
 mod outside;
 mod settings;
+mod visitors;
 
 /// Reads any bytes, and panics when what must hold does not.
 pub type Target = fn(&[u8]);
@@ -33,6 +34,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("target", outside::target),
     ("configuration", settings::configuration),
     ("setting", settings::setting),
+    ("health_request", visitors::health_request),
+    ("demo_request", visitors::demo_request),
 ];
 
 /// Text up to the first newline, and what follows it.
@@ -63,6 +66,6 @@ mod tests {
 
     held_by_seeds_and_mutations! {
         container_output engine_frames probe_answer report connect_head destination ledger gateway_message database_answer
-        redis_answer queue_entry schedule target configuration setting
+        redis_answer queue_entry schedule target configuration setting health_request demo_request
     }
 }

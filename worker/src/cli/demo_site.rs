@@ -4,9 +4,9 @@
 //! addresses those names stand for and what each scan must come to, and serves until it is killed or its standard
 //! input ends. It fetches nothing and sends nothing to any host.
 
-mod pages;
+pub(crate) mod pages;
 mod rows;
-mod server;
+pub(crate) mod server;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

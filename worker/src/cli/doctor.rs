@@ -12,7 +12,7 @@ use super::problem;
 use super::queue;
 use super::settings::DoctorArgs;
 use crate::config::Settings;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, GatewayError};
 use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::image::Image;
 use crate::sandbox::{Attestation, Engine, image};
@@ -121,9 +121,11 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     checks.extend(outer(&settings).await);
     let (gateway, check) = way_out(&settings).await;
     checks.push(check);
+    // A container that the engine cannot make would only say the same in other words.
+    let can_be_made = checks.iter().all(|check| check.ok || check.name != "runtime");
     let (check, attestation) = match (&image, &gateway) {
-        (Some(image), Some(gateway)) => walls::probe(&settings, image, gateway).await,
-        (Some(_) | None, _) => (walls::not_tried(), None),
+        (Some(image), Some(gateway)) if can_be_made => walls::probe(&settings, image, gateway).await,
+        _ => (walls::not_tried(), None),
     };
     checks.push(check);
     if let Some(gateway) = gateway {
@@ -196,10 +198,10 @@ fn runtime(settings: &Settings, info: &EngineInfo) -> Check {
     let tried = format!("look for the runtime {wanted}");
     let known = info.runtimes.join(", ");
     if info.runtimes.contains(wanted) {
-        return Check::passed("runtime", tried, known);
+        return Check::passed("runtime", tried, format!("the engine has {known}"));
     }
     let hint = format!("add it to the engine's daemon.json, or change sandbox.runtime{}", peculiar(wanted));
-    Check::failed("runtime", tried, known, hint)
+    Check::failed("runtime", tried, format!("the engine has {known} and not this one"), hint)
 }
 
 /// What a runtime needs that the default one does not.
@@ -303,7 +305,10 @@ async fn way_out(settings: &Settings) -> (Option<Gateway>, Check) {
     match Gateway::spawn(assemble::gateway(settings)).await {
         Ok(gateway) => (Some(gateway), Check::passed("gateway", tried, "it came up")),
         Err(error) => {
-            let hint = "change sandbox.run_dir or who may write there";
+            let hint = match error {
+                GatewayError::User { .. } => "change gateway.user, or leave it empty",
+                _ => "change sandbox.run_dir or who may write there",
+            };
             (None, Check::failed("gateway", tried, chain(&error), hint))
         }
     }

@@ -161,15 +161,18 @@ impl SettingsArgs {
     /// # Errors
     /// What is wrong with them.
     pub fn load(&self) -> Result<(Settings, Origins), ConfigError> {
-        self.load_with(None)
+        self.load_with([])
     }
 
-    /// The same with a flag that only one command has.
+    /// The same with flags that only one command has.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn load_with(&self, flag: Option<Flag>) -> Result<(Settings, Origins), ConfigError> {
-        let flags = self.flags().into_iter().chain(flag).collect();
+    pub fn load_with(
+        &self,
+        more: impl IntoIterator<Item = Flag>,
+    ) -> Result<(Settings, Origins), ConfigError> {
+        let flags = self.flags().into_iter().chain(more).collect();
         Settings::load(&Sources::of_process(self.store.config.as_deref(), flags)?)
     }
 

@@ -6,6 +6,7 @@
 mod address;
 mod bullmq;
 mod list;
+mod process_user;
 mod restriction;
 mod text;
 
@@ -21,6 +22,7 @@ use super::size::{ByteSize, ByteSizeError};
 pub(super) use address::{Database, Engine, HostMap, Listen, Port, Redis, Resolver, Subnet};
 pub(super) use bullmq::{Queue, QueueName, QueuePrefix};
 pub(super) use list::List;
+pub(super) use process_user::ProcessUser;
 pub(super) use restriction::Restriction;
 pub(super) use text::{Folder, Name, RequestHeader, SecretText, Text};
 

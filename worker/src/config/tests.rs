@@ -337,6 +337,16 @@ fn wrong_values_say_what_is_wrong_where_and_what_is_accepted() {
             r#"url = "wss://u:hunter2@h""#,
             r#"database.url: "wss://u:***@h" is a web socket, which is not spoken"#,
         ),
+        ("gateway", r#"user = "root""#, r#"gateway.user: "root" is root"#),
+        ("gateway", r#"user = "0""#, r#"gateway.user: "0" is root"#),
+        ("gateway", r#"user = "0:7""#, r#"gateway.user: "0:7" is root"#),
+        ("gateway", r#"user = "7:00""#, r#"gateway.user: "7:00" is in root's group"#),
+        ("gateway", r#"user = "60600""#, r#"gateway.user: "60600" is a uid of containers"#),
+        ("gateway", r#"user = "65533:7""#, r#"gateway.user: "65533:7" is a uid of containers"#),
+        ("gateway", r#"user = "web:web""#, r#"gateway.user: "web:web" is not a uid and a gid, two numbers"#),
+        ("gateway", r#"user = "7:""#, r#"gateway.user: "7:" is not a uid and a gid, two numbers"#),
+        ("gateway", r#"user = "4294967295""#, "has a number beyond 4294967294"),
+        ("gateway", r#"user = "we b""#, r#"gateway.user: "we b" is not a user's name, uid or uid:gid"#),
         ("database", "auth_token = \"hunter2\\n\"", "database.auth_token: has control characters"),
     ] {
         let text = refusal(&file(&format!("[{section}]\n{line}")));
@@ -345,6 +355,14 @@ fn wrong_values_say_what_is_wrong_where_and_what_is_accepted() {
             "{line}\n{text}\n{expected}"
         );
         assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_user_that_the_gateway_may_have_is_taken_as_it_stands() {
+    for text in ["", "web", "60599", "59998:59997", "65534", "7:65533"] {
+        let (settings, _) = load(&environment(&[("SAFEURL_GATEWAY_USER", text)]));
+        assert_eq!(settings.gateway.user.unwrap_or_default(), text);
     }
 }
 

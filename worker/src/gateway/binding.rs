@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use rustix::net::SocketFlags;
 use safeurl_protocol::ledger::LedgerLine;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -27,6 +28,9 @@ use super::tunnel::{self, Attempt};
 
 /// Connections that may wait for their turn or for their refusal beyond those that are served.
 const WAITING: usize = 8;
+
+/// Connections that are looked at before a binding: more than the queue of a socket holds (`std` asks for 4096 at most).
+const MOST_QUEUED: usize = 5000;
 
 /// How long cut connections may take to write their last ledger line.
 const CUT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -103,10 +107,13 @@ impl Opened {
         let (number, attempt, budgets) = loop {
             tokio::select! {
                 wish = wishes.recv() => match wish {
-                    Some(Wish::Bind { number, .. }) if touched => {
-                        means.report(refused(number, "the container used the door before it was bound"));
+                    Some(Wish::Bind { number, attempt, budgets }) => {
+                        touched = touched || was_used(&listener, uid, means.owner);
+                        if !touched {
+                            break (number, attempt, budgets);
+                        }
+                        means.report(Report::Spoiled { number });
                     }
-                    Some(Wish::Bind { number, attempt, budgets }) => break (number, attempt, budgets),
                     Some(Wish::Close { number }) => {
                         // Nothing was ever served; a ledger that cannot be ended reads as not complete.
                         let _ = journal.write(&LedgerLine::End { at: journal::now(), exhausted: None });
@@ -174,10 +181,7 @@ impl Bound {
         let mut supervised = true;
         let closing = loop {
             tokio::select! {
-                () = tokio::time::sleep_until(self.deadline) => {
-                    self.attempt.spending.exhaust(DEADLINE);
-                    break None;
-                }
+                () = tokio::time::sleep_until(self.deadline) => break None,
                 wish = wishes.recv(), if supervised => match wish {
                     Some(Wish::Close { number }) => break Some(Closing::Ordered(number)),
                     Some(Wish::Bind { number, .. }) => {
@@ -200,7 +204,12 @@ impl Bound {
             }
         };
         drop(self.listener);
-        let _ = end.send(Some(if closing.is_some() { "closed" } else { DEADLINE }));
+        // Whoever closes a door after its time may be heard before the clock is.
+        let late = Instant::now() >= self.deadline;
+        if late {
+            self.attempt.spending.exhaust(DEADLINE);
+        }
+        let _ = end.send(Some(if late { DEADLINE } else { "closed" }));
         let cut = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(CUT_TIMEOUT, cut).await.is_err() {
             connections.shutdown().await;
@@ -221,6 +230,17 @@ impl Means {
 
 fn refused(number: u64, reason: &str) -> Report {
     Report::Refused { number, reason: reason.to_owned() }
+}
+
+/// Whether the container has connected by now although nobody has looked yet: what waits in the socket's queue came
+/// before the binding, and must not be served by it.
+fn was_used(listener: &UnixListener, container: u32, owner: u32) -> bool {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // The kernel is asked itself: the runtime may not have heard yet. Strangers fill no more than the queue.
+    (0..MOST_QUEUED).map_while(|_| rustix::net::accept_with(listener, flags).ok()).any(|visitor| {
+        UnixStream::from_std(visitor.into())
+            .is_ok_and(|visitor| Visitor::of(&visitor, container, owner) == Visitor::Container)
+    })
 }
 
 /// Who connected, by what the kernel says.

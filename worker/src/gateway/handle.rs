@@ -67,9 +67,16 @@ struct Shared {
     next_number: AtomicU64,
     alive: watch::Sender<bool>,
     closing: AtomicBool,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<(), String>>>>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<(), No>>>>,
     events: Mutex<VecDeque<GatewayEvent>>,
     news: Notify,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug)]
+enum No {
+    Refused(String),
+    Spoiled,
 }
 
 #[derive(Debug)]
@@ -200,7 +207,8 @@ impl Shared {
             };
             match report {
                 Report::Done { number } => self.answered(number, Ok(())),
-                Report::Refused { number, reason } => self.answered(number, Err(reason)),
+                Report::Refused { number, reason } => self.answered(number, Err(No::Refused(reason))),
+                Report::Spoiled { number } => self.answered(number, Err(No::Spoiled)),
                 Report::LockedDown { files } => debug!(files, "the gateway is locked down"),
                 Report::TouchedUnbound { door } => self.tell(GatewayEvent::TouchedUnbound { door }),
             }
@@ -214,7 +222,7 @@ impl Shared {
         }
     }
 
-    fn answered(&self, number: u64, result: Result<(), String>) {
+    fn answered(&self, number: u64, result: Result<(), No>) {
         if let Some(waiting) = self.waiting().remove(&number) {
             // Nobody waits when the order ran out of time.
             let _ = waiting.send(result);
@@ -250,7 +258,8 @@ impl Shared {
             }
             match answered.await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(reason)) => Err(GatewayError::Refused { command: name, reason }),
+                Ok(Err(No::Refused(reason))) => Err(GatewayError::Refused { command: name, reason }),
+                Ok(Err(No::Spoiled)) => Err(GatewayError::Spoiled),
                 Err(_) => Err(GatewayError::Died),
             }
         };
@@ -259,7 +268,7 @@ impl Shared {
         result.unwrap_or(Err(GatewayError::NoAnswer { command: name, seconds: ACKNOWLEDGE.as_secs() }))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<(), String>>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<(), No>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -291,14 +300,14 @@ impl Door {
     /// container is served and the deadline runs.
     ///
     /// # Errors
-    /// [`GatewayError::Refused`] when it is bound already or was used before; [`GatewayError::Died`] and
-    /// [`GatewayError::NoAnswer`] when the process does not answer.
+    /// [`GatewayError::Spoiled`] when its container used it before; [`GatewayError::Refused`] when it is bound already or
+    /// closed; [`GatewayError::Died`] and [`GatewayError::NoAnswer`] when the process does not answer.
     pub async fn bind(&self, attempt: &str, budgets: Budgets) -> Result<(), GatewayError> {
         // Without an answer it is not known whether it is bound; then its files are not ours to drop.
         let was_bound = self.bound.swap(true, Ordering::Relaxed);
         let command = Command::Bind { door: self.id.clone(), attempt: attempt.to_owned(), budgets };
         let result = self.gateway.shared.order(command, &[]).await;
-        if let Err(GatewayError::Refused { .. }) = &result {
+        if let Err(GatewayError::Refused { .. } | GatewayError::Spoiled) = &result {
             self.bound.store(was_bound, Ordering::Relaxed);
         }
         result

@@ -66,6 +66,9 @@ pub(crate) enum Report {
     Done { number: u64 },
     /// The order was not carried out.
     Refused { number: u64, reason: String },
+    /// The door is not bound: its container used it before. For whoever gives out jobs that is another matter than any
+    /// other refusal, for the container is to blame and another one of the same image may do the same.
+    Spoiled { number: u64 },
     /// It gave up what it does not need; said once, before it is configured. How the kernel keeps files from it.
     LockedDown { files: String },
     /// Somebody connected to a door that is not bound.

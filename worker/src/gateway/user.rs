@@ -18,6 +18,9 @@ const OWN: Ids = Ids { uid: 60_599, gid: 60_599 };
 /// it and is taken for it at its door.
 const CONTAINERS: RangeInclusive<u32> = 60_600..=65_533;
 
+/// To the kernel no user and no group, but those that it has already: root's.
+const UNCHANGED: u32 = u32::MAX;
+
 /// Where names are looked up; other sources of users are given by number.
 const PASSWD: &str = "/etc/passwd";
 
@@ -49,6 +52,9 @@ fn choose(wanted: Option<&str>, starter: Ids, passwd: &dyn Fn() -> String) -> Re
     };
     if ids.uid == 0 || ids.gid == 0 {
         return Err("it must not be root, nor in root's group".to_owned());
+    }
+    if ids.uid == UNCHANGED || ids.gid == UNCHANGED {
+        return Err(format!("{UNCHANGED} is nobody"));
     }
     if CONTAINERS.contains(&ids.uid) {
         let (first, last) = (CONTAINERS.start(), CONTAINERS.end());
@@ -129,9 +135,21 @@ mod tests {
 
     #[test]
     fn root_the_containers_users_and_strangers_are_refused() {
-        for text in
-            ["root", "0", "0:7", "7:0", "60600", "65533:1", "fetch", "nobody-there", "web:web", "1:", ""]
-        {
+        for text in [
+            "root",
+            "0",
+            "0:7",
+            "7:0",
+            "60600",
+            "65533:1",
+            "4294967295",
+            "7:4294967295",
+            "fetch",
+            "nobody-there",
+            "web:web",
+            "1:",
+            "",
+        ] {
             assert!(ask(text, ROOT).is_err(), "{text}");
         }
         assert!(ask("web", SOMEBODY).is_err(), "only root can take another user");

@@ -2,7 +2,8 @@
 //! fresh ones.
 //!
 //! Whether it computes or waits: an honest page that comes late is read with what is left. Nobody waits for the change,
-//! and an engine or a runtime that cannot do it leaves the limit that the container was made with. It is never raised.
+//! and an engine or a runtime that cannot do it leaves the limit that the container was made with, of which the
+//! operator hears once. It is never raised.
 
 use std::future::Future;
 use std::pin::pin;
@@ -46,8 +47,7 @@ impl Easing<'_> {
             biased;
             done = &mut work => return done,
             eased = self.ease(cpus) => if let Err(error) = eased {
-                // Also one that has just ended.
-                tracing::debug!(container.id = self.id, %error, "the processor limit stays as it is");
+                tell(self.engine, self.id, &error);
             }
         }
         work.await
@@ -62,11 +62,35 @@ impl Easing<'_> {
             return Ok(());
         }
         let body = ContainerUpdateBody { nano_cpus: Some(less), ..Default::default() };
-        engine
+        let changed = engine
             .call("change a container's limit", WORK, |client| async move {
                 client.update_container(id, body).await
             })
-            .await
+            .await;
+        match changed {
+            // One that has ended meanwhile needs no less.
+            Err(SandboxError::Refused { .. })
+                if engine.status(id).await?.is_none_or(|status| !status.running) =>
+            {
+                Ok(())
+            }
+            changed => changed,
+        }
+    }
+}
+
+/// What an engine refuses once it refuses every time, so each is told of a protection less one time. A silent one is
+/// told of by whoever needs its answer.
+fn tell(engine: &Engine, id: &str, error: &SandboxError) {
+    if matches!(error, SandboxError::Refused { .. }) && engine.refused_a_change() {
+        tracing::warn!(
+            container.id = id,
+            %error,
+            "containers that run on keep their whole processor share, and may slow others down: the engine or its \
+             runtime does not change limits (told once)"
+        );
+    } else {
+        tracing::debug!(container.id = id, %error, "the processor limit stays as it is");
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) const SILENCE: Duration = Duration::from_secs(5);
 pub struct Engine {
     host: Arc<str>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
+    /// It refused to change a limit, and that was told.
+    refuses_changes: Arc<AtomicBool>,
 }
 
 /// What an engine says of itself and of its host.
@@ -99,13 +101,18 @@ impl Engine {
             Some(path) if path.starts_with('/') => format!("unix://{path}"),
             Some(host) => host.to_owned(),
         };
-        Self { host: host.into(), client: Arc::default() }
+        Self { host: host.into(), client: Arc::default(), refuses_changes: Arc::default() }
     }
 
     /// Where the engine is looked for.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Notes that it refused to change a limit; `true` the first time.
+    pub(super) fn refused_a_change(&self) -> bool {
+        !self.refuses_changes.swap(true, Ordering::Relaxed)
     }
 
     /// Whether it answers.

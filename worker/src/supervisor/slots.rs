@@ -45,7 +45,7 @@ impl Slots {
     pub(super) fn on(&mut self, signal: Signal) -> usize {
         match signal {
             Signal::Due(rows) => {
-                if self.trouble || self.draining {
+                if !self.is_well() {
                     return 0;
                 }
                 let free = self.limit.saturating_sub(self.waiting + self.working);
@@ -73,10 +73,16 @@ impl Slots {
         (self.limit, self.waiting, self.working)
     }
 
+    /// Whether nothing keeps new containers from being made.
+    #[must_use]
+    pub(super) const fn is_well(&self) -> bool {
+        !self.trouble && !self.draining
+    }
+
     /// Whether a due row could be taken now.
     #[must_use]
     pub(super) const fn can_start(&self) -> bool {
-        !self.trouble && !self.draining && self.waiting + self.working < self.limit
+        self.is_well() && self.waiting + self.working < self.limit
     }
 }
 

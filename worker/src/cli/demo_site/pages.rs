@@ -15,7 +15,7 @@ pub(super) const SILENT: &str = "silent.test";
 pub(super) const CLOSED: &str = "closed.test";
 
 /// All of them.
-pub(super) const HOSTS: [&str; 12] = [
+pub(crate) const HOSTS: [&str; 12] = [
     COURIER,
     LIBRARY,
     BRAND_COPY,
@@ -31,11 +31,11 @@ pub(super) const HOSTS: [&str; 12] = [
 ];
 
 /// Where clouds tell a machine its secrets.
-const METADATA: &str = "http://169.254.169.254/latest/meta-data/";
+pub(crate) const METADATA: &str = "http://169.254.169.254/latest/meta-data/";
 
 /// What goes back for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// A page or file, whole.
     Whole { mime_type: &'static str, body: Vec<u8> },
     /// A redirect.

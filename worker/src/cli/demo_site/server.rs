@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::pages::{ENDLESS_MORE, ENDLESS_START, Reply, reply};
 use super::rows::{Ports, Row, rows};
 
-/// A request's head is longer only by mistake.
-const MAX_HEAD: usize = 16 * 1024;
+/// A request's head is longer only by mistake. In bytes.
+pub(crate) const MAX_HEAD: u64 = 16 * 1024;
 
 /// A client that has not asked by then, or does not take what it asked for, is let go.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,11 +93,10 @@ async fn say_nothing(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn answer(mut stream: TcpStream, port: u16) -> io::Result<()> {
-    let Some(head) = timeout(PATIENCE, read_head(&mut stream)).await.ok().transpose()?.flatten() else {
+    let Some(reply) = timeout(PATIENCE, asked(&mut stream, port)).await.ok().transpose()?.flatten() else {
         return Ok(());
     };
-    let (host, path) = host_and_path(&head);
-    match reply(host, path, port) {
+    match reply {
         Reply::Whole { mime_type, body } => {
             let head = format!(
                 "HTTP/1.1 200 OK\r\nContent-Type: {mime_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -134,15 +133,28 @@ async fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     timeout(PATIENCE, stream.write_all(bytes)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-/// The head of a request; `None` when the client went away or sends none.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<String>> {
+/// What goes back to a client; `None` when it went away or sends no request.
+pub(crate) async fn asked(stream: &mut (impl AsyncRead + Unpin), port: u16) -> io::Result<Option<Reply>> {
+    let Some(head) = read_head(stream).await? else { return Ok(None) };
+    let (host, path) = host_and_path(&head);
+    Ok(Some(reply(host, path, port)))
+}
+
+/// The head of a request, without what came with its end. No more than [`MAX_HEAD`] is read.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<String>> {
+    let mut stream = stream.take(MAX_HEAD);
     let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > MAX_HEAD || stream.read_buf(&mut head).await? == 0 {
+    loop {
+        // The end of a head may come in two pieces.
+        let looked_at = head.len().saturating_sub(3);
+        if stream.read_buf(&mut head).await? == 0 {
             return Ok(None);
         }
+        if let Some(end) = head[looked_at..].windows(4).position(|end| end == b"\r\n\r\n") {
+            head.truncate(looked_at + end);
+            return Ok(Some(String::from_utf8_lossy(&head).into_owned()));
+        }
     }
-    Ok(Some(String::from_utf8_lossy(&head).into_owned()))
 }
 
 /// The Host without its port, and the path without its query.

@@ -94,7 +94,14 @@ fn judged(settings: &Settings, tried: &str, attestation: &Attestation) -> Check 
             [] => String::new(),
             missing => format!(", without {}, which sandbox.accept allows", names(missing)),
         };
-        let saw = format!("{} of {of} restrictions hold{accepted}", of - missing.len());
+        let absent = match attestation.not_applicable.len() {
+            0 => String::new(),
+            absent => format!(
+                "; with network \"{}\" {absent} more do not apply, and the fetcher alone keeps the address rules",
+                plain(&attestation.network)
+            ),
+        };
+        let saw = format!("{} of {of} restrictions hold{accepted}{absent}", of - missing.len());
         return Check::passed("walls", tried, saw);
     }
     let hint = "mend what is FAILED below; no worker starts like this";
@@ -121,7 +128,7 @@ pub(super) fn print(output: &mut Output, attestation: &Attestation, accepted: &[
     if !attestation.not_applicable.is_empty() {
         let left = attestation.not_applicable.join(", ");
         output.line(&format!(
-            "with network \"{}\" not asked for: {}",
+            "with network \"{}\" these do not apply: {}",
             plain(&attestation.network),
             plain(&left)
         ))?;

@@ -96,7 +96,7 @@ impl<S: Sandbox> Runner<S> {
         match *self.lines.orders.borrow() {
             Order::LeaseLost => return Seen::Lost,
             Order::Abort if !matches!(ending, Ending::Report(_)) => ending = Ending::Aborted,
-            Order::Work | Order::Drain | Order::Cancel | Order::Abort => {}
+            Order::Wait | Order::Work | Order::Drain | Order::Cancel | Order::Abort => {}
         }
         let end = match ending.end() {
             End::Report if work.job.state == State::Analyzing => End::Accepted,
