@@ -73,14 +73,15 @@ mutants-spec: engine stage ## Change each decision of the container's specificat
 	--test-tool nextest --minimum-test-timeout 600 --output target -- --locked --max-fail 1 --test hostile --test sandbox
 
 # The program is built together with a test, so that it is the one that `make test` has built already.
-# QUEUE=embedded|bullmq and DATABASE=file|sqld choose what else the seed does.
+# QUEUE=embedded|bullmq, DATABASE=file|sqld and POOL=none|waiting choose what else the seed does.
 chaos: minutes stage ## Kill workers, gateways, engine, Redis and sqld for MINUTES=n, as root, and audit what is left; SEED=s repeats
 	@$(SUPPORT)/ensure-programs.sh python3 strace mkfs.ext4 dockerd
 	@$(SUPPORT)/ensure-interop.sh target/interop
 	@$(SUPPORT)/ensure-sqld.sh
 	cargo build --locked --workspace --features safeurl/embed-fetcher --bin safeurl --test layers
 	PATH="$$PATH:/usr/sbin:/sbin" python3 tests/chaos/run.py --minutes "$(MINUTES)" --binary target/debug/safeurl \
-	$(if $(SEED),--seed "$(SEED)") $(if $(QUEUE),--queue "$(QUEUE)") $(if $(DATABASE),--database "$(DATABASE)")
+	$(if $(SEED),--seed "$(SEED)") $(if $(QUEUE),--queue "$(QUEUE)") $(if $(DATABASE),--database "$(DATABASE)") \
+	$(if $(POOL),--pool "$(POOL)")
 
 pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
 	@$(SUPPORT)/ensure-tools.sh nextest

@@ -49,6 +49,15 @@ class TheAuditor(unittest.TestCase):
         self.small.run("DELETE FROM documents")
         self.names("document missing", "adopted")
 
+    def test_a_pool_of_which_no_job_took_a_container_is_named(self):
+        self.small.record.write("run", {"seed": "test", "pool": "waiting"})
+        self.names("pool unused")
+
+    def test_a_pool_of_which_a_job_took_a_container_is_clean(self):
+        self.small.record.write("run", {"seed": "test", "pool": "waiting"})
+        self.small.run("UPDATE documents SET body = ? WHERE job_id = 'adopted'", '{"sandbox": {"warm": true}}')
+        self.assertEqual(self.small.violations(), [])
+
     def test_an_edge_that_is_not_in_the_table_is_named(self):
         for change in ("from_state = 'QUEUED'", "reason = 'claimed'", "to_state = 'FAILED'", "reason = 'dreamt'"):
             with self.subTest(change), tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """Rules about jobs: every one is final, has one result or none, and came there by legal edges only."""
 
+import json
 from collections import Counter
 
 from entries import of_jobs
@@ -182,7 +183,20 @@ def the_database_is_whole(evidence):
         yield f"database broken: {evidence.integrity} {evidence.foreign}"
 
 
+def jobs_took_what_waited(evidence):
+    """The pool is not only kept, it is of use."""
+    if evidence.run.get("pool") == "waiting" and not warm(evidence):
+        yield f"pool unused: none of {len(evidence.jobs)} jobs got a container that waited"
+
+
+def warm(evidence):
+    """How many documents are of a container that waited."""
+    bodies = (json.loads(document["body"]) for all in evidence.documents.values() for document in all)
+    return sum(body.get("sandbox", {}).get("warm", False) for body in bodies)
+
+
 RULES = [
+    jobs_took_what_waited,
     submitted_jobs_are_there,
     jobs_are_final,
     completed_jobs_have_one_result,
@@ -207,5 +221,6 @@ def report(evidence):
         yield f"  {end:<24}{count}"
     cancelled, replayed = len(evidence.asked("cancel")), len(evidence.asked("retry"))
     yield f"wishes              {cancelled} jobs to cancel, {replayed} to replay"
+    yield f"containers          {warm(evidence)} jobs got one that waited"
     reasons = Counter(edge["reason"] for edges in evidence.transitions.values() for edge in edges)
     yield "transitions         " + ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())

@@ -33,6 +33,7 @@ from workers import Program, Workers
 
 HERE = Path(__file__).parent
 DRAIN_WITHIN = 240
+POOLS = ["none", "waiting"]
 QUIET_WITHIN = 60
 
 
@@ -74,7 +75,7 @@ class Run:
         )
         port = int(self.pages.stdout.readline())
         redis = self.redis and self.redis.socket
-        self.program = Program(self.binary, self.folder, self.database.url, self.engine.socket, redis)
+        self.program = Program(self.binary, self.folder, self.database.url, self.engine.socket, redis, self.options.pool)
         if self.sqld:
             # Nobody takes over what is not a file of this machine without being told to.
             migrate = [*self.program.argv(), "db", "migrate"]
@@ -86,6 +87,7 @@ class Run:
                 "minutes": self.minutes,
                 "queue": self.options.queue,
                 "database": self.options.database,
+                "pool": self.options.pool,
                 "folder": self.folder,
                 "cgroup": self.cgroup,
                 "engine": self.engine.socket,
@@ -163,16 +165,24 @@ class Run:
         # The folder of a worker is named by the end of its id.
         own = {worker.id[-12:] for worker in self.workers.ready()}
         found = census.of_run(self.folder, self.cgroup)
-        lost = self.forgotten(found)
-        found["shim"] = [shim for shim in found.get("shim", []) if shim.argument("-id") not in lost]
-        found["fetcher"] = [one for one in found.get("fetcher", []) if not any(id in one.cgroup for id in lost)]
-        rows = self.feeder.rows("SELECT name FROM containers")
+        obligations, waiting = self.waiting()
+        known = {*self.forgotten(found), *waiting}
+        found["shim"] = [shim for shim in found.get("shim", []) if shim.argument("-id") not in known]
+        found["fetcher"] = [one for one in found.get("fetcher", []) if not any(id in one.cgroup for id in known)]
         return [
             *(f"{kind} {process}" for kind in ("shim", "fetcher", "command") for process in found.get(kind, [])),
             *(f"gateway {gateway}" for gateway in found.get("gateway", []) if gateway.parent not in alive),
             *(f"folder {name}" for name in os.listdir(self.program.run_dir) if name not in own),
-            *(f"obligation {name}" for (name,) in rows),
+            *(f"obligation {name}" for name in obligations),
         ]
+
+    def waiting(self):
+        """Obligations that an idle worker has no need of, and the containers that wait for jobs as they should."""
+        rows = self.feeder.rows("SELECT worker, name, container_id FROM containers")
+        waiting = self.program.waiting
+        as_many = {worker.id for worker in self.workers.ready() if count_of(rows, worker.id) == waiting}
+        others = [name for worker, name, _ in rows if worker not in as_many]
+        return others, [id for worker, _, id in rows if worker in as_many and id]
 
     def forgotten(self, found):
         return remains.forgotten(found, self.engine.containers(), record.lines(self.kept, "faults"))
@@ -189,7 +199,8 @@ class Run:
         """What a worker has open at idle, before and after more work with an engine that went away in it."""
         ports = {self.sqld.port} if self.sqld else set()
         count = lambda: {str(worker.pid): census.descriptors(worker.pid, ports) for worker in self.workers.ready()}
-        before = count()
+        # Containers that wait are as many before and after, but now and then one is made anew.
+        before = over(count, max) if self.options.pool == "waiting" else count()
         for _ in range(2):
             self.feeder.submit(12)
             self.faults.restart_engine()
@@ -198,12 +209,7 @@ class Run:
             self.feeder.submit(6)
             self.drain()
         # What is closed a little later is not kept: each kind counts at its lowest.
-        after = count()
-        for _ in range(10):
-            time.sleep(0.5)
-            for pid, kinds in count().items():
-                after[pid] = {kind: min(number, kinds.get(kind, 0)) for kind, number in after.get(pid, kinds).items()}
-        self.record.write("descriptors", {"before": before, "after": after})
+        self.record.write("descriptors", {"before": before, "after": over(count, min)})
 
     def end(self):
         codes = self.workers.end()
@@ -286,6 +292,20 @@ def minutes(text):
     return value
 
 
+def count_of(rows, first):
+    return sum(row[0] == first for row in rows)
+
+
+def over(count, choose):
+    """The highest or lowest of each number in five seconds."""
+    chosen = count()
+    for _ in range(10):
+        time.sleep(0.5)
+        for pid, kinds in count().items():
+            chosen[pid] = {kind: choose(number, kinds.get(kind, 0)) for kind, number in chosen.get(pid, kinds).items()}
+    return chosen
+
+
 def decide(options):
     """What was not asked for is drawn from the seed, each with the same chance, whatever else was asked for."""
     rng = random.Random(f"kinds {options.seed}")
@@ -293,6 +313,7 @@ def decide(options):
         "queue": rng.choice(["embedded", "bullmq"]),
         "database": rng.choice(["file", "sqld"]),
         "redis_keeps": rng.choice(list(broker.KEEPS)),
+        "pool": rng.choice(POOLS),
     }
     for name, kind in drawn.items():
         setattr(options, name, getattr(options, name) or kind)
@@ -312,6 +333,7 @@ def main():
     parser.add_argument("--queue", choices=["embedded", "bullmq"], help="what hands out the jobs; else the seed decides")
     parser.add_argument("--database", choices=["file", "sqld"], help="what keeps them; else the seed decides")
     parser.add_argument("--redis-keeps", choices=list(broker.KEEPS), help="over a restart; else the seed decides")
+    parser.add_argument("--pool", choices=POOLS, help="whether containers wait for jobs; else the seed decides")
     parser.add_argument("--client", default="target/interop/node6", help="where the official client is installed")
     parser.add_argument("--sqld", default="target/tools/sqld", help="the libSQL server")
     parser.add_argument("--keep", default="target/chaos", help="where records are kept")
@@ -325,7 +347,7 @@ def main():
         signal.signal(number, interrupted)
     teardown.take_down_the_dead()
     run = Run(options)
-    kinds = f"queue {options.queue}, database {options.database}"
+    kinds = f"queue {options.queue}, database {options.database}, pool {options.pool}"
     if options.queue == "bullmq":
         kinds += f", Redis keeps {options.redis_keeps}"
     print(f"chaos: seed {run.seed}, {run.minutes:g} min of faults, {kinds}, record in {run.kept}", flush=True)

@@ -17,7 +17,7 @@ END_WITHIN = 90
 class Program:
     """The program under test: a copy in the run's folder, so that its processes are told from all others."""
 
-    def __init__(self, binary, folder, database, socket, redis=None):
+    def __init__(self, binary, folder, database, socket, redis=None, pool="none"):
         self.path = f"{folder}/safeurl"
         os.link(binary, self.path) if same_device(binary, folder) else copy(binary, self.path)
         self.folder = folder
@@ -34,6 +34,11 @@ class Program:
             "SAFEURL_WORKER_CONCURRENCY": "2",
             "SAFEURL_LOG_FORMAT": "json",
         }
+        # How many containers wait for jobs at each worker.
+        self.waiting = 2 if pool == "waiting" else 0
+        if self.waiting:
+            size = str(self.waiting)
+            self.settings |= {"SAFEURL_POOL_MIN": size, "SAFEURL_POOL_MAX": size, "SAFEURL_POOL_MAX_AGE": "10s"}
         if redis:
             self.settings["REDIS_URL"] = f"unix://{redis}"
 

@@ -16,6 +16,7 @@ mod jobs;
 mod leftovers;
 mod many;
 mod operation;
+mod pool;
 mod recovery;
 mod robots;
 mod scan;

@@ -8,6 +8,7 @@ mod effects;
 mod guards;
 mod measure;
 mod model;
+mod preparing;
 mod properties;
 mod steps;
 mod world;

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) entries: u8,
     /// Attempts that a worker starts at a time.
     pub(crate) slots: usize,
+    /// Containers that workers make before there is a job for them, in all.
+    pub(crate) pool: u8,
     /// Attempts of each job, and of each entry.
     pub(crate) attempts: u8,
     /// Losses of each job before the first step.

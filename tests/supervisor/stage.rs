@@ -16,7 +16,9 @@ use safeurl::queue::BullMqConfig;
 use safeurl::sandbox::Network;
 use safeurl::shutdown::{Signal, Trigger};
 use safeurl::store::{DbConfig, NewJob, OpenMode, Store, WorkerRow};
-use safeurl::supervisor::{Config, EngineFacts, Finished, Parts, Progress, StartError, Supervisor};
+use safeurl::supervisor::{
+    Config, EngineFacts, Finished, Parts, PoolBounds, Progress, StartError, Supervisor,
+};
 use safeurl_protocol::Bridge;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -300,7 +302,8 @@ impl Stage {
             let [pid] = found.as_slice() else { panic!("one gateway: {found:?}") };
             let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process");
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a signal");
-            while !gateways(&run_base).is_empty() {
+            // Its successor may serve a door of the stage at once.
+            while gateways(&run_base).contains(&pid.as_raw_nonzero().get().cast_unsigned()) {
                 std::thread::yield_now();
             }
         })
@@ -407,5 +410,6 @@ fn config_of_tests() -> Config {
         limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },
         engine: EngineFacts { id: "engine".to_owned(), ..EngineFacts::default() },
         walls: None,
+        pool: PoolBounds::default(),
     }
 }

@@ -90,6 +90,18 @@ impl Metrics {
         book.slots_used.set(number(waiting + working));
     }
 
+    /// Containers that wait for a job, and those that will.
+    pub fn pool(&self, (ready, starting): (usize, usize)) {
+        self.inner.book.pool_ready.set(number(ready));
+        self.inner.book.pool_starting.set(number(starting));
+    }
+
+    /// The pool was asked for a container; whether it had one.
+    pub fn pool_asked(&self, had_one: bool) {
+        let book = &self.inner.book;
+        if had_one { &book.pool_hits } else { &book.pool_misses }.inc();
+    }
+
     /// Whatever has to go round went round.
     pub fn alive(&self) {
         self.inner.turned_ms.store(millis(self.inner.born.elapsed()), Ordering::Relaxed);

@@ -9,6 +9,7 @@ pub(crate) const SMALLEST: Config = Config {
     jobs: 1,
     entries: 1,
     slots: 1,
+    pool: 0,
     attempts: 2,
     losses: 8,
     faults: 0,

@@ -6,6 +6,7 @@ use safeurl::supervisor::{Effect, End, Known, Seen};
 
 use super::guards::Guard;
 use super::model::{How, Progress, Supervisors, leave};
+use super::preparing::{bind, create, oblige, open_door, start};
 use super::properties::Broken;
 use super::world::{Container, Door, Order, Part, Printed, Process, Stage, World};
 use crate::edges::Edge;
@@ -51,6 +52,20 @@ impl Supervisors {
         let attempt = &world.workers[w].attempts[a];
         // The statement asks whether the container is still the worker's: a reaper may have taken it.
         let taken = world.container(attempt.container).is_none_or(|container| container.taken);
+        if attempt.order == Order::Drain {
+            return if how == How::Plainly { Answered(Seen::Nothing) } else { Waits };
+        }
+        if attempt.order == Order::Wait {
+            let container = world.container(attempt.container);
+            let is_fit = container.is_some_and(|c| c.stage == Stage::Running && c.door == Door::Open);
+            return match how {
+                // It died, or its gateway did.
+                How::Plainly if !is_fit => Answered(Seen::Nothing),
+                // It grew old.
+                How::Refused => Answered(Seen::Nothing),
+                _ => Waits,
+            };
+        }
         match how {
             How::Plainly if world.due() == 0 || attempt.order != Order::Work || taken => {
                 Answered(Seen::Nothing)
@@ -295,108 +310,6 @@ impl Supervisors {
     }
 }
 
-/// A name for a container.
-fn name(world: &mut World, w: usize) -> Id {
-    world.containers.push(Container {
-        maker: w as Id,
-        engine: world.workers[w].engine,
-        stage: Stage::Absent,
-        handed: None,
-        printed: Printed::Nothing,
-        written: false,
-        door: Door::None,
-        left: false,
-        late: false,
-        taken: false,
-    });
-    (world.containers.len() - 1) as Id
-}
-
-fn oblige(world: &mut World, w: usize, a: usize, how: How) -> Progress {
-    if how == How::Refused {
-        return Answered(Seen::Trouble);
-    }
-    // Where the container comes before its obligation, it has a name already.
-    let id = world.workers[w].attempts[a].container.unwrap_or_else(|| name(world, w));
-    let container = &mut world.containers[id as usize];
-    container.written = true;
-    match how {
-        How::Plainly => {
-            world.workers[w].attempts[a].container = Some(id);
-            Answered(Seen::Done)
-        }
-        How::Unanswered => {
-            container.left = true;
-            Answered(Seen::Trouble)
-        }
-        _ => Waits,
-    }
-}
-
-fn open_door(world: &mut World, w: usize, a: usize, how: How) -> Progress {
-    if how != How::Plainly {
-        return Waits;
-    }
-    let gateway = world.workers[w].gateway;
-    if gateway && let Some(id) = world.workers[w].attempts[a].container {
-        world.containers[id as usize].door = Door::Open;
-    }
-    Answered(if gateway { Seen::Done } else { Seen::Trouble })
-}
-
-fn create(world: &mut World, w: usize, a: usize, how: How) -> Progress {
-    let id = world.workers[w].attempts[a].container.unwrap_or_else(|| name(world, w));
-    world.workers[w].attempts[a].container = Some(id);
-    let container = &mut world.containers[id as usize];
-    let (stage, seen) = match how {
-        // The row that was to get the engine's name of it is not ours any more.
-        How::Plainly if container.taken => (Stage::Created, Seen::Trouble),
-        How::Plainly => (Stage::Created, Seen::Done),
-        How::Unanswered => (Stage::Created, Seen::Trouble),
-        How::Refused => (container.stage, Seen::Trouble),
-        How::Later => {
-            container.late = true;
-            (Stage::Coming, Seen::Trouble)
-        }
-        _ => return Waits,
-    };
-    container.stage = stage;
-    Answered(seen)
-}
-
-fn start(world: &mut World, w: usize, a: usize, how: How) -> Progress {
-    let Some(id) = world.workers[w].attempts[a].container else { return Waits };
-    let container = &mut world.containers[id as usize];
-    let seen = match how {
-        How::Plainly if container.stage == Stage::Created => Seen::Done,
-        How::Plainly | How::Unanswered => Seen::Trouble,
-        How::Refused => return Answered(Seen::Trouble),
-        _ => return Waits,
-    };
-    if container.stage == Stage::Created {
-        container.stage = Stage::Running;
-    }
-    Answered(seen)
-}
-
-fn bind(world: &mut World, w: usize, a: usize, how: How) -> Progress {
-    let Some(id) = world.workers[w].attempts[a].container else { return Waits };
-    let container = &mut world.containers[id as usize];
-    let opens = container.door == Door::Open;
-    match how {
-        How::Plainly if opens => {
-            container.door = Door::Bound;
-            Answered(Seen::Done)
-        }
-        How::Plainly => Answered(Seen::Trouble),
-        How::Unanswered if opens => {
-            container.door = Door::Bound;
-            Answered(Seen::Trouble)
-        }
-        _ => Waits,
-    }
-}
-
 /// Whether the container is there and what went through its door can be vouched for.
 fn examine(world: &mut World, w: usize, a: usize, how: How) -> Progress {
     if how != How::Plainly {
@@ -415,7 +328,7 @@ fn examine(world: &mut World, w: usize, a: usize, how: How) -> Progress {
     Answered(Seen::Ends(End::Failure))
 }
 
-fn over(world: &mut World, w: usize, a: usize, part: Part) -> Progress {
+pub(crate) fn over(world: &mut World, w: usize, a: usize, part: Part) -> Progress {
     world.workers[w].attempts[a].part = Some(part);
     Answered(Seen::Over)
 }

@@ -10,8 +10,9 @@
 //! 5. *condemned*: containers without a job that a reaper may take from a worker that stands still.
 //! 6. *unheld*: jobs that a worker is about to find, an orphan or a stray.
 //! 7. *unserved*: due rows for which a worker has started no attempt yet.
-//! 8. *effects* that the attempts under way have before them.
-//! 9. *containers* and obligations, and 10. reapers with nothing decided: what is left to remove.
+//! 8. *pool*: containers that will be made before there is a job for them.
+//! 9. *effects* that the attempts under way have before them.
+//! 10. *containers* and obligations, and 11. reapers with nothing decided: what is left to remove.
 //!
 //! A step may raise only what stands to the right of something that it lowers. The checker asks that of every step in
 //! every state.
@@ -24,7 +25,7 @@ use super::steps::{able, is_stray};
 use super::world::{Attempt, Heartbeat, Order, Process, Row, Stage, World};
 use crate::names::Id;
 
-pub(crate) type Measure = [usize; 10];
+pub(crate) type Measure = [usize; 11];
 
 pub(crate) fn measure(model: &Supervisors, world: &World) -> Measure {
     [
@@ -35,6 +36,7 @@ pub(crate) fn measure(model: &Supervisors, world: &World) -> Measure {
         (0..world.workers.len()).map(|w| condemned(world, w)).sum(),
         unheld(model, world),
         (0..world.workers.len()).map(|w| unserved(world, w)).sum(),
+        usize::from(world.pool),
         world.workers.iter().flat_map(|worker| &worker.attempts).map(effects).sum(),
         world.containers.iter().map(|c| rank_of_stage(c.stage) + usize::from(c.written)).sum(),
         world.workers.iter().filter(|worker| worker.reaping.is_none()).count(),
@@ -117,7 +119,8 @@ fn effects(attempt: &Attempt) -> usize {
     };
     // An order is heard at most once each; a begun effect is nearer to its end.
     let orders = match attempt.order {
-        Order::Work => 3,
+        Order::Wait => 4,
+        Order::Drain | Order::Work => 3,
         Order::Cancel => 2,
         Order::Abort => 1,
         Order::Lost => 0,

@@ -10,6 +10,7 @@ use safeurl::supervisor::{Effect, Known, learn};
 use super::guards::{ALL, Guard, Lists};
 use super::measure::measure;
 use super::properties::{Broken, RULES};
+use super::steps::is_pooled;
 use super::world::{Container, Order, Row, Stage, Worker, World};
 use crate::names::Id;
 use crate::subject::{Fall, Rule, Small, Step as _, Subject};
@@ -47,6 +48,10 @@ pub(crate) enum How {
 pub(crate) enum Step {
     /// A worker starts an attempt for a due row.
     Start(Id),
+    /// A worker makes a container that waits for a job.
+    Pool(Id),
+    /// A worker calls an attempt whose container waits, for a due row.
+    Call(Id, u8),
     /// A worker finds the job of a dead one.
     Find(Id, Id),
     /// A worker finds that it holds a job without an attempt.
@@ -87,6 +92,8 @@ impl Step {
         matches!(
             self,
             Self::Start(_)
+                | Self::Pool(_)
+                | Self::Call(..)
                 | Self::Find(..)
                 | Self::Stray(..)
                 | Self::Age(_)
@@ -124,6 +131,8 @@ impl crate::subject::Step for Step {
                 How::Plainly | How::Takes(_) | How::TooLate => false,
             },
             Self::Start(_)
+            | Self::Pool(_)
+            | Self::Call(..)
             | Self::Find(..)
             | Self::Stray(..)
             | Self::Renew(_)
@@ -204,14 +213,15 @@ impl Supervisors {
             let container = &world.containers[id as usize];
             container.maker as usize == w && !container.taken && world.bound_to(id as usize).is_none()
         };
-        if !worker.is_well() || attempt.order != Order::Work || !attempt.container.is_none_or(own) {
+        let listens = !matches!(attempt.order, Order::Wait | Order::Work);
+        if !worker.is_well() || listens || !attempt.container.is_none_or(own) {
             return false;
         }
         match self.next_effect(world, w, a) {
             Effect::Oblige | Effect::Create | Effect::Start => true,
             Effect::OpenDoor => worker.gateway,
             // Who finds nothing gives up at once, and may begin anew.
-            Effect::Claim => world.due() == 0,
+            Effect::Claim => attempt.order == Order::Work && world.due() == 0,
             Effect::CloseDoor | Effect::Remove | Effect::DiscardDoor => attempt.known == Known::Unused,
             _ => false,
         }
@@ -240,12 +250,28 @@ impl Supervisors {
                 let attempt = super::world::Attempt::new(Known::SlotFree);
                 world.workers[worker as usize].attempts.push(attempt);
             }
+            Step::Pool(worker) => {
+                world.pool -= 1;
+                let attempt = super::world::Attempt::new(Known::SlotFree);
+                let waits = super::world::Attempt { order: Order::Wait, ..attempt };
+                world.workers[worker as usize].attempts.push(waits);
+            }
+            Step::Call(worker, attempt) => {
+                world.workers[worker as usize].attempts[attempt as usize].order = Order::Work;
+            }
             Step::Find(worker, job) => return self.find(world, worker, job),
             Step::Stray(worker, job) => self.stray(world, worker, job),
             Step::Renew(worker) => self.renew(world, worker),
             Step::Age(worker) => self.age(world, worker),
             Step::Come(engine) => world.workers.push(Worker::new(engine)),
-            Step::Gateway(worker) => world.workers[worker as usize].gateway = true,
+            Step::Gateway(worker) => {
+                let worker = &mut world.workers[worker as usize];
+                worker.gateway = true;
+                // What waited behind the dead one is thrown away.
+                for attempt in worker.attempts.iter_mut().filter(|attempt| is_pooled(attempt)) {
+                    attempt.order = Order::Drain;
+                }
+            }
             Step::Retire(worker) => self.retire(world, worker),
             Step::Exit(container, printed) => {
                 let container = &mut world.containers[container as usize];
@@ -370,6 +396,7 @@ impl Subject for Recovery {
             workers: config.seats.iter().map(|engine| Worker::new(*engine)).collect(),
             containers: Vec::new(),
             faults: config.faults,
+            pool: config.pool,
             uncounted: 0,
             broken: None,
         }

@@ -7,7 +7,9 @@ use safeurl::domain::scan::MAX_LOSSES;
 use safeurl::domain::state::State;
 
 use super::model::Recovery;
+use super::steps::is_pooled;
 use super::world::{Stage, World};
+use crate::names::Id;
 use crate::subject::Rule;
 
 /// What no step may do.
@@ -79,8 +81,11 @@ pub(crate) const RULES: &[Rule<Recovery>] = &[
     }),
 ];
 
-/// Every job has ended, and no container or obligation is left.
+/// Every job has ended, and no container or obligation is left but those that wait for the next job.
 fn is_clean(world: &World) -> bool {
+    let waiting = world.workers.iter().flat_map(|worker| worker.attempts.iter().filter(|a| is_pooled(a)));
+    let waiting: Vec<_> = waiting.filter_map(|attempt| attempt.container).collect();
+    let mut others = world.containers.iter().enumerate().filter(|(id, _)| !waiting.contains(&(*id as Id)));
     world.jobs.iter().all(|row| row.state.is_final())
-        && world.containers.iter().all(|c| !c.written && matches!(c.stage, Stage::Absent | Stage::Removed))
+        && others.all(|(_, c)| !c.written && matches!(c.stage, Stage::Absent | Stage::Removed))
 }

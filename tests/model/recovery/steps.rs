@@ -76,8 +76,16 @@ impl Supervisors {
             steps.push(Step::Gateway(id));
         }
         if worker.is_well() {
+            if worker.gateway && world.pool > 0 {
+                steps.push(Step::Pool(id));
+            }
             if worker.gateway && self.may_start(world, w) {
-                steps.push(Step::Start(id));
+                let pooled: Vec<_> =
+                    (0..worker.attempts.len()).filter(|a| is_pooled(&worker.attempts[*a])).collect();
+                if pooled.is_empty() {
+                    steps.push(Step::Start(id));
+                }
+                steps.extend(pooled.into_iter().map(|a| Step::Call(id, a as u8)));
             } else if worker.gateway && waiting(world, w) == 0 {
                 steps.push(Step::Redeliver(id));
             }
@@ -137,9 +145,8 @@ impl Supervisors {
                 push(How::Refused);
                 push(How::Half);
             }
-            Effect::Oblige | Effect::Start | Effect::TakeOver => push(How::Refused),
+            Effect::Oblige | Effect::Start | Effect::Bind | Effect::TakeOver => push(How::Refused),
             Effect::OpenDoor
-            | Effect::Bind
             | Effect::Examine
             | Effect::CloseDoor
             | Effect::Confirm
@@ -158,7 +165,9 @@ impl Supervisors {
     }
 
     pub(crate) fn free_slots(&self, world: &World, w: usize) -> usize {
-        self.config.slots.saturating_sub(world.workers[w].attempts.len())
+        let attempts = world.workers[w].attempts.iter();
+        // What waits in the pool, or is thrown away out of it, has no slot.
+        self.config.slots.saturating_sub(attempts.filter(|a| is_waiting(a) || !is_free(a)).count())
     }
 
     /// Whether recovery of a worker sees that it should do something about a job.
@@ -296,7 +305,9 @@ impl Supervisors {
         let worker = &mut world.workers[worker as usize];
         worker.process = Process::Stopping;
         for attempt in worker.attempts.iter_mut().filter(|attempt| hears(attempt)) {
-            attempt.order = attempt.order.max(Order::Abort);
+            // Who was never called asks for no job any more; who was may be asking for one.
+            attempt.order =
+                if attempt.order < Order::Work { Order::Drain } else { attempt.order.max(Order::Abort) };
         }
     }
 
@@ -347,8 +358,19 @@ fn has_stdin(world: &World, c: usize) -> bool {
     })
 }
 
-fn is_waiting(attempt: &Attempt) -> bool {
+/// It has no job and may get one.
+fn is_free(attempt: &Attempt) -> bool {
     attempt.known == Known::SlotFree && attempt.job.is_none()
+}
+
+/// It waits in the pool, called for nothing.
+pub(crate) fn is_pooled(attempt: &Attempt) -> bool {
+    attempt.order == Order::Wait && is_free(attempt)
+}
+
+/// It will take a due row.
+fn is_waiting(attempt: &Attempt) -> bool {
+    attempt.order == Order::Work && is_free(attempt)
 }
 
 pub(crate) fn waiting(world: &World, w: usize) -> usize {

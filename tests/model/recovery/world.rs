@@ -19,6 +19,8 @@ pub(crate) struct World {
     pub(crate) containers: Vec<Container>,
     /// Faults that may still strike.
     pub(crate) faults: u8,
+    /// Containers that may still be made before there is a job for them.
+    pub(crate) pool: u8,
     /// Losses and releases so far: attempts that did not count.
     pub(crate) uncounted: u8,
     /// A step did what no step may do.
@@ -138,6 +140,10 @@ pub(crate) struct Container {
 /// What the loop told an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Order {
+    /// Its container waits in the pool.
+    Wait,
+    /// Its container is thrown away out of the pool.
+    Drain,
     Work,
     Cancel,
     Abort,

@@ -17,11 +17,21 @@ pub(crate) const SMALLEST: Config = Config {
     jobs: 1,
     entries: 0,
     slots: 2,
+    pool: 0,
     attempts: 2,
     losses: LOSSES,
     faults: 0,
     rare: true,
     depth_first: false,
+};
+
+/// Containers wait for jobs.
+const POOL: Config = Config {
+    name: "1 supervisor, 1 job, 2 containers that wait, 1 fault",
+    seats: &[0],
+    pool: 2,
+    faults: 1,
+    ..SMALLEST
 };
 
 /// For every run of the tests.
@@ -35,6 +45,7 @@ pub(crate) const SMALL: &[Config] = &[
         faults: 1,
         ..SMALLEST
     },
+    POOL,
 ];
 
 /// For `make model`.
@@ -44,6 +55,8 @@ pub(crate) const LARGE: &[Config] = &[
     Config { name: "2 supervisors on 2 engines, 1 job, 1 fault", seats: &[0, 1], faults: 1, ..SMALLEST },
     Config { name: "2 supervisors, 2 jobs, 1 fault", jobs: 2, slots: 1, faults: 1, rare: false, ..SMALLEST },
     Config { name: "2 supervisors, 1 job, 2 faults of any kind", faults: 2, ..SMALLEST },
+    POOL,
+    Config { name: "2 supervisors, 1 job, a container that waits, 1 fault", pool: 1, faults: 1, ..SMALLEST },
     // Does not fit into memory breadth first.
     Config {
         name: "2 supervisors, 1 job, 3 faults",

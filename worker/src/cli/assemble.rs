@@ -17,7 +17,7 @@ use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::image::{self, Image, ImageError};
 use crate::sandbox::{Docker, Network, SandboxConfig, attestation};
 use crate::store::{DbConfig, Store};
-use crate::supervisor::{Config, EngineFacts, Parts, Walls};
+use crate::supervisor::{Config, EngineFacts, Parts, PoolBounds, Walls};
 
 /// Connections of one attempt at the same time. The fetcher uses one after the other, of which the last may still be closing.
 const CONCURRENT_CONNECTIONS: u32 = 8;
@@ -104,6 +104,12 @@ fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
     let (gateway, network) = (&settings.gateway, network(settings));
     Config {
         slots: settings.worker.concurrency as usize,
+        pool: PoolBounds {
+            min: settings.pool.min as usize,
+            max: settings.pool.max as usize,
+            max_age: settings.pool.max_age,
+            jobs: None,
+        },
         timeout: settings.sandbox.timeout,
         max_redirects: settings.fetch.max_redirects,
         user_agent: settings.fetch.user_agent.clone(),

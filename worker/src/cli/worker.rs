@@ -40,11 +40,16 @@ const TURN: Duration = Duration::from_secs(1);
 #[command(after_help = "Examples:
   safeurl worker
   safeurl worker --database file:/var/lib/safeurl/jobs.db --concurrency 8
+  safeurl worker --warm-pool 2
   safeurl worker --health 127.0.0.1:9464
   SAFEURL_LOG_FORMAT=json safeurl worker --config /etc/safeurl.toml")]
 pub struct Args {
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// Keep this many containers waiting for jobs
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    pub warm_pool: Option<String>,
 
     /// Answer /livez, /readyz and /metrics at this address, to everybody who reaches it
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Settings")]
@@ -56,8 +61,13 @@ pub struct Args {
 /// # Errors
 /// Wrong settings; a database or image that no waiting makes right; a health address that is taken.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let health = args.health.map(|text| Flag { key: "worker.health", flag: "--health", text });
-    let (settings, _) = args.settings.load_with(health)?;
+    let flag = |key, flag, text: &Option<String>| text.clone().map(|text| Flag { key, flag, text });
+    let flags = [
+        flag("worker.health", "--health", &args.health),
+        flag("pool.min", "--warm-pool", &args.warm_pool),
+        flag("pool.max", "--warm-pool", &args.warm_pool),
+    ];
+    let (settings, _) = args.settings.load_with(flags.into_iter().flatten())?;
     telemetry::init(&settings.log).context("cannot set up log lines")?;
     let (_signals, shutdown) = Signals::listen().context("cannot listen to signals")?;
     for notice in settings.notices() {

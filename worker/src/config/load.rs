@@ -15,8 +15,8 @@ use super::rule::{
     Subnet, Text, Truth, Word, within,
 };
 use super::settings::{
-    Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Queue, QueueKind, Retry,
-    Sandbox, Settings, Worker,
+    Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Pool, Queue, QueueKind,
+    Retry, Sandbox, Settings, Worker,
 };
 use super::size::ByteSize;
 use super::sources::{MAX_RUN_DIR_BYTES, Sources};
@@ -90,8 +90,13 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             docker_host: r.get("sandbox.docker_host", &rule::Engine),
             run_dir: r.get("sandbox.run_dir", &Folder { otherwise: run_dir, most: MAX_RUN_DIR_BYTES }),
         },
+        pool: Pool {
+            min: r.get("pool.min", &within(0..=MAX_CONCURRENCY)),
+            max: r.get("pool.max", &within(0..=MAX_CONCURRENCY)),
+            max_age: r.get("pool.max_age", &within(10 * SECOND..=DAY)),
+        },
         gateway: Gateway {
-            user: r.get("gateway.user", &Name { also: ":", what: "a user's name, uid or uid:gid" }),
+            user: r.get("gateway.user", &rule::ProcessUser),
             allow_networks: r.get("gateway.allow_networks", &List { of: Subnet, most: MAX_LIST }),
             resolvers: r.get("gateway.resolvers", &List { of: rule::Resolver, most: 16 }),
             hosts: r.get("gateway.hosts", &HostMap { most: MAX_LIST }),
@@ -166,6 +171,10 @@ fn agree(settings: &Settings, reader: &mut Reader) {
                 settings.gateway.bytes_in, settings.fetch.body_cap
             ),
         );
+    }
+    let Pool { min, max, .. } = settings.pool;
+    if max < min {
+        reader.refuse("pool.max", format!("{max} is less than pool.min, {min}"));
     }
     if settings.queue.kind == QueueKind::BullMq && !settings.queue.has_redis() {
         reader.refuse("queue.kind", "\"bullmq\" needs queue.redis_url or queue.redis_host".to_owned());

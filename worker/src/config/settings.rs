@@ -22,6 +22,8 @@ pub struct Settings {
     pub worker: Worker,
     /// `[sandbox]`
     pub sandbox: Sandbox,
+    /// `[pool]`
+    pub pool: Pool,
     /// `[gateway]`
     pub gateway: Gateway,
     /// `[fetch]`
@@ -130,6 +132,17 @@ pub struct Sandbox {
     pub docker_host: String,
     /// Absolute; short enough for a socket's path.
     pub run_dir: PathBuf,
+}
+
+/// Containers that wait for jobs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// Always.
+    pub min: u32,
+    /// At most; no less than `min`.
+    pub max: u32,
+    /// Give or take a fifth.
+    pub max_age: Duration,
 }
 
 /// What network a container has.

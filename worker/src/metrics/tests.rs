@@ -53,8 +53,14 @@ fn what_happened_is_counted_where_it_belongs() {
     metrics.container_started(80);
     metrics.ran(700);
     metrics.turned((5, 1, 2));
+    metrics.pool((3, 1));
+    metrics.pool_asked(true);
     let text = metrics.text(None);
     for line in [
+        "safeurl_pool_ready 3",
+        "safeurl_pool_starting 1",
+        "safeurl_pool_hits_total 1",
+        "safeurl_pool_misses_total 0",
         r#"safeurl_jobs_settled_total{state="COMPLETED",class="none"} 1"#,
         r#"safeurl_jobs_settled_total{state="FAILED",class="dns"} 2"#,
         r#"safeurl_jobs_settled_total{state="FAILED",class="tls"} 0"#,

@@ -2,6 +2,7 @@
 //! never waits for a database or an engine itself.
 
 mod deliveries;
+mod starts;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -14,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::attempt::runner::{Beginning, Order, Stray, Summary, chain};
 use super::lease::Moment;
+use super::pool::Pool;
 use super::progress::{Note, Progress};
 use super::recovery::{Remedy, orphans, reaper, run_dirs};
 use super::slots::{Signal, Slots};
@@ -41,9 +43,6 @@ const LISTING: Duration = Duration::from_secs(10);
 /// How long the end of the loop waits for what was begun beside the attempts.
 const CHORES: Duration = Duration::from_secs(5);
 
-/// How long rows are left alone that the attempts under way will take.
-const PARKED: Duration = Duration::from_millis(50);
-
 /// What a chore brings back. Chores are what the loop would otherwise wait for.
 enum Done {
     Renewed { asked_for: Vec<u64>, sent: Moment, held: Result<Vec<Held>, StoreError> },
@@ -63,6 +62,7 @@ pub(super) struct Loop<S: Sandbox> {
     gateway_config: GatewayConfig,
     run_base: PathBuf,
     slots: Slots,
+    pool: Pool,
     under_way: UnderWay<S>,
     chores: JoinSet<Done>,
     /// Attempts that had a job and are over, for the worker's row.
@@ -76,6 +76,7 @@ pub(super) struct Loop<S: Sandbox> {
     restarting_gateway: bool,
     troubles: Troubles,
     probe_at: Option<Instant>,
+    refill_at: Option<Instant>,
     parked_until: Option<Instant>,
     phase: Phase,
     abort_at: Option<Instant>,
@@ -86,6 +87,7 @@ impl<S: Sandbox> Loop<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, gateway_config: GatewayConfig, run_base: PathBuf) -> Self {
         Self {
             slots: Slots::new(shared.config.slots),
+            pool: Pool::new(shared.config.pool),
             under_way: UnderWay::new(Arc::clone(&shared)),
             shared,
             gateway_config,
@@ -101,6 +103,7 @@ impl<S: Sandbox> Loop<S> {
             restarting_gateway: false,
             troubles: Troubles::default(),
             probe_at: None,
+            refill_at: None,
             parked_until: None,
             phase: Phase::Running,
             abort_at: None,
@@ -125,6 +128,7 @@ impl<S: Sandbox> Loop<S> {
         loop {
             shared.metrics.turned(self.slots.counts());
             self.obey(shutdown.phase());
+            self.refill();
             if self.phase != Phase::Running && self.under_way.is_empty() {
                 self.finish_chores().await;
                 return Finished { aborted: self.aborted };
@@ -145,6 +149,7 @@ impl<S: Sandbox> Loop<S> {
                 _ = turns.tick() => {}
                 () = at(self.abort_at) => self.abort(),
                 () = at(self.probe_at) => self.probe(),
+                () = at(self.refill_at) => {}
                 () = at(self.parked_until) => self.parked_until = None,
                 // Asked of a dead one too: its death is news until it was heard.
                 event = gateway.next_event() => self.gateway_event(event),
@@ -198,10 +203,16 @@ impl<S: Sandbox> Loop<S> {
                 let Some((origin, aborting)) = self.under_way.claimed(attempt, job) else { return };
                 let _ = self.slots.on(match origin {
                     Origin::Slot => Signal::Claimed,
-                    Origin::Left => Signal::TakenOver,
+                    // Nobody in the pool claims uncalled.
+                    Origin::Left | Origin::Pool => Signal::TakenOver,
                 });
                 // The claim was under way when the abort came.
                 self.aborted |= aborting;
+            }
+            Note::Waits { attempt, door } => self.pool.ready(attempt, door, Instant::now()),
+            Note::Died { attempt } => self.pool.failed(attempt, Instant::now()),
+            Note::Old { attempt } => {
+                self.pool.spent(attempt);
             }
             Note::Orphan { job, delivery } => self.delivered(job, delivery),
             Note::Trouble(trouble) => self.troubled(trouble),
@@ -210,10 +221,11 @@ impl<S: Sandbox> Loop<S> {
 
     fn ended(&mut self, ended: Result<(u64, Summary), JoinError>) {
         self.parked_until = None;
-        let Some(Over { origin, summary }) = self.under_way.ended(ended) else { return };
+        let Some(Over { number, origin, summary }) = self.under_way.ended(ended) else { return };
         let Summary { claimed, trouble } = summary;
         self.attempts_ended += u64::from(claimed);
-        // What was taken over and never held took no slot.
+        self.pool.failed(number, Instant::now());
+        // What was taken over and never held took no slot, and neither did what was never called.
         if origin == Origin::Slot || claimed {
             let _ = self.slots.on(Signal::Over { claimed });
         }
@@ -370,17 +382,6 @@ impl<S: Sandbox> Loop<S> {
         None
     }
 
-    /// Starts attempts for due rows; with none to start, looks again only when something has changed.
-    fn start(&mut self, rows: usize) {
-        let starts = self.slots.on(Signal::Due(rows));
-        if starts == 0 {
-            self.parked_until = Some(Instant::now() + PARKED);
-        }
-        for _ in 0..starts {
-            self.under_way.start(Beginning::FreeSlot);
-        }
-    }
-
     /// Starts an attempt for each job of a dead worker: at once, because it has waited long enough.
     fn adopt(&mut self, found: Result<Vec<(Orphan, Remedy)>, StoreError>) {
         let found = match found {
@@ -454,11 +455,19 @@ impl<S: Sandbox> Loop<S> {
                 self.shared.metrics.error(Part::Gateway);
                 self.shared.metrics.silent(Part::Gateway, "its process died; it is started again");
                 let _ = self.slots.on(Signal::Trouble);
+                // Their sockets died with it.
+                for attempt in self.pool.take_all() {
+                    self.under_way.order(attempt, Order::Drain);
+                }
                 self.restart_gateway();
             }
-            // The door stays shut, so nothing got out; the container meets its end with its attempt.
+            // The door stays shut, so nothing got out. A container that waits is thrown away; one that was just called
+            // meets its end with its attempt.
             GatewayEvent::TouchedUnbound { door } => {
                 warn!(door.id = door, "a container used its gateway socket before it had a job");
+                if let Some(attempt) = self.pool.take_door(&door, Instant::now()) {
+                    self.under_way.order(attempt, Order::Drain);
+                }
             }
         }
     }

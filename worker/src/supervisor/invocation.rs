@@ -134,6 +134,7 @@ mod tests {
             limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },
             engine: EngineFacts::default(),
             walls: None,
+            pool: crate::supervisor::PoolBounds::default(),
         }
     }
 
@@ -156,6 +157,16 @@ mod tests {
         assert_eq!((lax.timeout, lax.max_redirects), (config.timeout, config.max_redirects));
         let short = terms(Options { timeout_ms: Some(0), ..Options::default() }, &config);
         assert_eq!(short.timeout, MIN_TIMEOUT);
+    }
+
+    #[test]
+    fn a_job_may_ask_for_its_redirects_and_four_hosts_until_its_own_deadline() {
+        let config = config();
+        let options = Options { timeout_ms: Some(5000), max_redirects: Some(2), ..Options::default() };
+        let budgets = terms(options, &config).budgets(&config);
+        assert_eq!((budgets.max_hosts, budgets.deadline_ms), (6, 5000));
+        let rest = Budgets { max_hosts: 6, deadline_ms: 5000, ..config.budgets };
+        assert_eq!(budgets, rest, "what else it may do does not depend on the job");
     }
 
     #[test]

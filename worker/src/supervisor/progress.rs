@@ -43,6 +43,23 @@ pub(super) enum Note {
         /// The job.
         job: ScanId,
     },
+    /// The container of this attempt is ready and waits in the pool.
+    Waits {
+        /// Number of the attempt within this process.
+        attempt: u64,
+        /// Name of its gateway socket.
+        door: String,
+    },
+    /// The container of this attempt died while it waited.
+    Died {
+        /// Number of the attempt within this process.
+        attempt: u64,
+    },
+    /// The container of this attempt has waited for long enough.
+    Old {
+        /// Number of the attempt within this process.
+        attempt: u64,
+    },
     /// A delivery found this job without a holder; its lock is ours.
     Orphan {
         /// The job.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use safeurl_protocol::{Bridge, Header};
 
 use super::attest::Walls;
+use super::pool::PoolBounds;
 use crate::domain::document::Limits;
 use crate::gateway::Budgets;
 use crate::sandbox::Network;
@@ -14,6 +15,8 @@ use crate::sandbox::Network;
 pub struct Config {
     /// Scans at the same time.
     pub slots: usize,
+    /// Containers that wait for jobs.
+    pub pool: PoolBounds,
     /// The longest job timeout; a row may ask for less.
     pub timeout: Duration,
     /// Redirects followed at most; a row may ask for fewer.

@@ -31,12 +31,15 @@ struct Attempt {
 pub(super) enum Origin {
     /// In a slot of ours.
     Slot,
+    /// With a container that waits for a job, outside of all slots until then.
+    Pool,
     /// With a job that another attempt had claimed.
     Left,
 }
 
 /// An attempt that is over.
 pub(super) struct Over {
+    pub(super) number: u64,
     pub(super) origin: Origin,
     pub(super) summary: Summary,
 }
@@ -67,14 +70,25 @@ impl<S: Sandbox> UnderWay<S> {
     }
 
     pub(super) fn start(&mut self, beginning: Beginning) {
+        self.begin(beginning);
+    }
+
+    /// Starts an attempt whose container waits to be called.
+    pub(super) fn start_to_wait(&mut self) -> u64 {
+        self.begin(Beginning::Pool)
+    }
+
+    fn begin(&mut self, beginning: Beginning) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        let (orders, receiver) = watch::channel(Order::Work);
+        let first = if matches!(beginning, Beginning::Pool) { Order::Wait } else { Order::Work };
+        let (orders, receiver) = watch::channel(first);
         let asked = watch::Sender::new(None);
         let lines = Lines { orders: receiver, asked: asked.clone() };
         let wanted = beginning.job().cloned();
         let (origin, job) = match &beginning {
             Beginning::FreeSlot => (Origin::Slot, None),
+            Beginning::Pool => (Origin::Pool, None),
             Beginning::Orphan(..) => (Origin::Left, None),
             Beginning::Stray(_) => (Origin::Left, wanted.clone()),
         };
@@ -82,6 +96,21 @@ impl<S: Sandbox> UnderWay<S> {
         let run = async move { (number, Runner::run(shared, number, lines, beginning).await) };
         let task = self.tasks.spawn(run).id();
         self.attempts.insert(number, Attempt { task, orders, asked, wanted, job, origin });
+        number
+    }
+
+    /// Calls an attempt of the pool into a slot, for a job that is due.
+    pub(super) fn call(&mut self, number: u64) {
+        if let Some(attempt) = self.attempts.get_mut(&number) {
+            attempt.origin = Origin::Slot;
+            give(attempt, Order::Work);
+        }
+    }
+
+    pub(super) fn order(&self, number: u64, order: Order) {
+        if let Some(attempt) = self.attempts.get(&number) {
+            give(attempt, order);
+        }
     }
 
     /// Waits for the next one to end; `None` when there is none.
@@ -105,7 +134,7 @@ impl<S: Sandbox> UnderWay<S> {
             self.shared.leave(&container_name(&self.shared.worker, number));
             Summary { claimed: attempt.job.is_some(), trouble: None }
         });
-        Some(Over { origin: attempt.origin, summary })
+        Some(Over { number, origin: attempt.origin, summary })
     }
 
     /// Takes in that an attempt holds a job now; says where it began, and whether it was told to abort meanwhile.

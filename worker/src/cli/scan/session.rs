@@ -18,7 +18,7 @@ use crate::domain::scan::{Method, Options, ScanId, WorkerId};
 use crate::metrics::Metrics;
 use crate::shutdown::{Shutdown, Signal, Trigger};
 use crate::store::{NewJob, OpenMode, Store};
-use crate::supervisor::{Progress, Supervisor};
+use crate::supervisor::{PoolBounds, Progress, Supervisor};
 
 /// How long a person waits while no scan can be started. A worker waits for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,6 +61,10 @@ pub(in crate::cli) async fn scan(
     let worker = WorkerId::fresh();
     let mut parts = assemble::parts(settings, store.clone(), worker.clone(), true, Metrics::new()).await?;
     parts.config.evidence = wishes.keeper.is_some();
+    // Containers are made while the scans are still being written down.
+    let at_once = parts.config.slots.min(urls.len());
+    let pool = PoolBounds { min: at_once, max: at_once, jobs: Some(urls.len()), ..parts.config.pool };
+    parts.config.pool = pool;
     let (supervisor, progress) = Supervisor::start(parts).await.context("cannot start scanning")?;
 
     let (trigger, shutdown) = Trigger::pair();

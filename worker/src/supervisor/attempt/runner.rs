@@ -38,6 +38,8 @@ use crate::supervisor::trouble::Trouble;
 /// What the loop may tell a running attempt. Later orders outrank earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::supervisor) enum Order {
+    /// Make a container and wait with it.
+    Wait,
     /// Go on.
     Work,
     /// Claim nothing new; what is claimed goes on.
@@ -54,6 +56,8 @@ pub(in crate::supervisor) enum Order {
 pub(in crate::supervisor) enum Beginning {
     /// With a free slot.
     FreeSlot,
+    /// With room in the pool, for whichever job it will be called for.
+    Pool,
     /// With the job of a dead worker, and the delivery that it is taken over for.
     Orphan(Box<Orphan>, Remedy, Option<Delivery>),
     /// With a job of ours whose attempt broke off.
@@ -64,7 +68,7 @@ impl Beginning {
     /// The job, where it is known from the beginning.
     pub(in crate::supervisor) fn job(&self) -> Option<&ScanId> {
         match self {
-            Self::FreeSlot => None,
+            Self::FreeSlot | Self::Pool => None,
             Self::Orphan(orphan, ..) => Some(&orphan.job.id),
             Self::Stray(stray) => Some(&stray.lease.job().id),
         }
@@ -110,6 +114,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     container: Option<String>,
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,
+    /// Its container had waited for the job.
+    warm: bool,
     /// What is to be taken over, until it is.
     orphan: Option<(Box<Orphan>, Remedy)>,
     /// The delivery that this is done for, until the job is ours.
@@ -215,6 +221,7 @@ impl<S: Sandbox> Runner<S> {
             container: None,
             waiting: None,
             start_ms: None,
+            warm: false,
             orphan: None,
             delivery: None,
             origin: Origin::Own,
@@ -233,7 +240,7 @@ impl<S: Sandbox> Runner<S> {
     ) -> Summary {
         let mut runner = Self::new(shared, number, lines);
         let known = match beginning {
-            Beginning::FreeSlot => Known::SlotFree,
+            Beginning::FreeSlot | Beginning::Pool => Known::SlotFree,
             Beginning::Orphan(orphan, remedy, delivery) => {
                 runner.delivery = delivery;
                 runner.orphaned(orphan, remedy)
@@ -349,7 +356,7 @@ impl<S: Sandbox> Runner<S> {
             limits,
             outcome: work.and_then(|work| work.ended),
             exit_code: work.and_then(|work| work.exit_code),
-            warm: false,
+            warm: self.warm,
             queue_ms,
             start_ms: self.start_ms,
             run_ms: work.filter(|work| work.ended.is_some()).map(|work| work.run_ms),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::RngExt as _;
 use tokio::time::Instant;
 
 use super::settle::{settle_until_answered, told_queue};
@@ -11,11 +12,12 @@ use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::Lease;
 use crate::domain::state::{Event, step};
 use crate::domain::target::Target;
-use crate::gateway::Door;
+use crate::gateway::{Door, GatewayError};
 use crate::queue::{Claimed, QueueError, Settlement};
-use crate::sandbox::{Request, Sandbox, Waiting as _};
+use crate::sandbox::{Outcome, Request, Sandbox, Waiting as _};
 use crate::store::{Obligation, Rows, Settled};
 use crate::supervisor::attempt::Seen;
+use crate::supervisor::ending::outcome_name;
 use crate::supervisor::invocation::Terms;
 use crate::supervisor::lease::{Moment, renewed};
 use crate::supervisor::progress::{Note, Progress};
@@ -24,6 +26,9 @@ use crate::supervisor::trouble::Trouble;
 
 /// How long a ready container waits for a job before it is thrown away.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// Containers of a pool do not grow old all at the same time.
+const AGES: std::ops::Range<f64> = 0.8..1.2;
 
 /// What became of a claimed row.
 enum Taken {
@@ -120,8 +125,34 @@ impl<S: Sandbox> Runner<S> {
         }
     }
 
+    /// Waits in the pool until there is a job for it; `false` when it is not to have one any more, which the loop is
+    /// told before the container is removed: nobody is called meanwhile who cannot come.
+    async fn called(&mut self) -> bool {
+        let mut orders = self.lines.orders.clone();
+        if *orders.borrow() > Order::Wait {
+            return true;
+        }
+        let door = self.own_door().map(|door| door.id.clone()).unwrap_or_default();
+        let Some(waiting) = &mut self.waiting else { return false };
+        self.shared.notes.send(Note::Waits { attempt: self.number, door });
+        let age = self.shared.config.pool.max_age.mul_f64(rand::rng().random_range(AGES));
+        tokio::select! {
+            biased;
+            () = waiting.died() => self.shared.notes.send(Note::Died { attempt: self.number }),
+            ordered = orders.wait_for(|order| *order > Order::Wait) => {
+                self.warm = true;
+                return ordered.is_ok();
+            }
+            () = tokio::time::sleep(age) => self.shared.notes.send(Note::Old { attempt: self.number }),
+        }
+        false
+    }
+
     /// Takes a row. One whose URL cannot be fetched ends at once and the untouched container takes the next.
     pub(super) async fn claim(&mut self) -> Seen {
+        if !self.called().await {
+            return Seen::Nothing;
+        }
         let container = self.container.clone().unwrap_or_default();
         let until = Instant::now() + IDLE;
         loop {
@@ -218,6 +249,14 @@ impl<S: Sandbox> Runner<S> {
         let budgets = work.terms.budgets(&self.shared.config);
         match door.bind(&work.job.attempt_name(), budgets).await {
             Ok(()) => Seen::Done,
+            // A fetcher that does this does it again: were the job only given back, it would go round for ever.
+            Err(error @ GatewayError::Spoiled) => {
+                let outcome = Outcome::Lost { reason: error.to_string() };
+                if let Some(work) = &mut self.work {
+                    (work.ended, work.outcome) = (Some(outcome_name(&outcome)), Some(outcome));
+                }
+                Seen::Over
+            }
             Err(error) => {
                 self.trouble = Some(Trouble::of("binding a gateway socket", &error));
                 Seen::Trouble
