@@ -167,7 +167,7 @@ class TheAuditor(unittest.TestCase):
                 self.small = Small(Path(folder))
                 self.names(f"{kind} left", "something", {kind: ["something"]})
 
-    def test_a_shim_is_forgiven_only_where_a_kill_of_the_engine_made_it_forget(self):
+    def test_a_shim_is_forgiven_only_where_an_end_of_the_engine_made_it_forget(self):
         def lost(began_ms=9_000, known=(), inside=(), what="kill engine"):
             shim = SimpleNamespace(began_ms=began_ms, argument=lambda _: "box")
             processes = [SimpleNamespace(name=name, cgroup="/chaos/box") for name in inside]
@@ -180,7 +180,9 @@ class TheAuditor(unittest.TestCase):
         self.assertEqual(lost(known=["box"]), set())
         self.assertEqual(lost(began_ms=12_001), set())
         self.assertEqual(lost(began_ms=10_000 - remains.LIFE_MS - 1), set())
-        self.assertEqual(lost(what="restart engine"), set())
+        self.assertEqual(lost(what="restart engine", inside=["runc:[2:INIT]"]), {"box"})
+        self.assertEqual(lost(what="restart engine", inside=["safeurl-fetcher"]), set())
+        self.assertEqual(lost(what="kill worker"), set())
 
     def test_a_file_in_the_folder_of_sockets_is_seen(self):
         with tempfile.TemporaryDirectory() as folder:

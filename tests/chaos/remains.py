@@ -7,6 +7,8 @@ from engine import Engine
 
 # Longer than any container of a run lives.
 LIFE_MS = 30_000
+# An engine that is told to stop ends its containerd while a start may be on its way, and cannot clean up after it then.
+ENDS_OF_THE_ENGINE = ("kill engine", "restart engine")
 # Connections to a server stay open for a while when they are not needed, one for each that was needed at once.
 POOL = 16
 
@@ -35,19 +37,19 @@ def look(run, faults):
 def forgotten(found, containers, faults):
     """The ids of containers that the engine has no name for any more although their shims live.
 
-    An engine that is killed while a container begins or ends may not know its shim again, which then stays for ever
+    An engine that ends while a container begins or ends may not know its shim again, which then stays for ever
     (containerd/containerd#6771, #6860); nobody who asks the engine can find it, and plain `docker start` under kills
-    leaves them by the dozen. So much is forgiven and counted: a shim that had begun shortly before a kill of the
+    leaves them by the dozen. So much is forgiven and counted: a shim that had begun shortly before an end of the
     engine, with nothing in it, or a runc that never became the program.
     """
     known = {container["Id"] for container in containers}
-    kills = [fault for fault in faults if fault["what"] == "kill engine"]
+    ends = [fault for fault in faults if fault["what"] in ENDS_OF_THE_ENGINE]
     ids = set()
     for shim in found.get("shim", []):
         id = shim.argument("-id")
-        met_a_kill = any(kill["at_ms"] - LIFE_MS <= shim.began_ms <= kill["end_ms"] for kill in kills)
+        met_an_end = any(end["at_ms"] - LIFE_MS <= shim.began_ms <= end["end_ms"] for end in ends)
         inside = [process for process in found.get("fetcher", []) if id in process.cgroup]
-        if id not in known and met_a_kill and all(process.name.startswith("runc") for process in inside):
+        if id not in known and met_an_end and all(process.name.startswith("runc") for process in inside):
             ids.add(id)
     return ids
 
@@ -87,4 +89,4 @@ def grown(evidence):
 
 
 def report(lost):
-    yield f"forgotten shims     {len(lost)}, of containers that the engine lost over its own kills"
+    yield f"forgotten shims     {len(lost)}, of containers that the engine lost over its own ends"
