@@ -32,7 +32,8 @@ fn what_was_dialled_denied_and_done_is_told_in_the_order_of_time() {
     assert!(hops[0]["bytesIn"].as_u64().is_some_and(|bytes| bytes > 0), "{hops:?}");
     assert_eq!((&hops[1]["decision"], &hops[1]["bytesIn"]), (&"denied".into(), &0.into()), "{hops:?}");
     let attempt = events.iter().find(|event| event["kind"] == "attempt").unwrap();
-    assert_eq!((&attempt["attempt"], &attempt["exitCode"]), (&1.into(), &0.into()));
+    assert_eq!(attempt["attempt"], 1);
+    assert!(attempt["exitCode"].is_null(), "nobody waits for what comes after the report: {attempt}");
 
     let shown = stage.run(["jobs", "show", &id]);
     assert!(shown.out.contains("\nAttempts\n  1  ") && shown.out.contains("\nHistory\n"), "{}", shown.out);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::WaitContainerOptions;
 use futures_util::StreamExt as _;
-use safeurl::sandbox::{Outcome, Ran, Sandbox as _, SandboxError, Waiting as _};
+use safeurl::sandbox::{Outcome, Ran, Sandbox as _, SandboxError, Standing, Waiting as _};
 
 use super::proxy::Proxy;
 use super::support::{ATTEMPT, LONG, MIB, Place, allowed, filled, go_on, header, report, sha256};
@@ -13,10 +13,9 @@ use super::support::{ATTEMPT, LONG, MIB, Place, allowed, filled, go_on, header, 
 #[tokio::test]
 async fn a_ready_container_takes_one_job_and_reports() {
     let place = Place::new().await;
-    let ran = place.run(&format!("{}|fill-stderr 10|exit 0", report(1000))).await;
+    let ran = place.run(&format!("{}|exit 0", report(1000))).await;
     assert_eq!(ran.outcome, Outcome::Reported(filled(1000)));
-    assert_eq!(ran.exit_code, Some(0));
-    assert_eq!(ran.stderr_tail.as_bytes(), filled(10));
+    assert_eq!(ran.exit_code, None, "nobody waits for what comes after the report");
 }
 
 #[tokio::test]
@@ -40,7 +39,6 @@ async fn a_job_line_longer_than_a_pipe_arrives_whole() {
 #[tokio::test]
 async fn output_that_is_no_report_is_invalid() {
     let place = Place::new().await;
-    let good = report(3);
     let digest = sha256(&filled(3));
     let cases = [
         ("exit 0".to_owned(), "there is no report"),
@@ -52,7 +50,6 @@ async fn output_that_is_no_report_is_invalid() {
             "the report does not have the announced SHA-256",
         ),
         (format!("print {}|fill 1|exit 0", header(ATTEMPT, 3, &digest)), "the report ended 2 bytes early"),
-        (format!("{good}|{good}|hang"), "output after the report"),
     ];
     for (steps, reason) in cases {
         let ran = place.run(&steps).await;
@@ -85,11 +82,19 @@ async fn an_end_without_a_report_is_a_crash_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_whole_report_counts_although_its_container_does_not_exit() {
+async fn a_whole_report_counts_whatever_its_container_does_then() {
     let place = Place::new().await;
-    let ran = place.run(&format!("{}|hang", report(100))).await;
-    assert_eq!(ran.outcome, Outcome::Reported(filled(100)));
-    assert_eq!(ran.exit_code, Some(137));
+    let good = report(100);
+    for then in ["hang", "flood", "fill-stderr 300000|hang", "abort", "exit 1", good.as_str()] {
+        let waiting = place.waiting().await;
+        let id = waiting.id().to_owned();
+        let ran = waiting.run(&format!("{good}|{then}"), ATTEMPT, LONG, pending(), allowed()).await;
+        assert!(ran.outcome == Outcome::Reported(filled(100)), "{then}");
+        assert_eq!(ran.exit_code, None, "{then}: nobody waits for it");
+        assert!(then != "hang" || place.running(&id).await, "nobody kills it before its job is settled");
+        place.docker.remove(&id).await.expect("removed");
+        assert_eq!(place.docker.standing(&id).await.expect("the engine answers"), Standing::Gone, "{then}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
+use safeurl::sandbox::output::STDERR_TAIL_BYTES;
 use safeurl::sandbox::{Outcome, Sandbox as _, Standing, Waiting as _};
 
 use super::endings::exit_code;
@@ -16,11 +17,16 @@ async fn a_log_says_what_the_container_said() {
     let powers = [14, 15, 16, 17, 20, 23];
     let around = powers.into_iter().flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 1]);
     for bytes in [1].into_iter().chain(around) {
-        let steps = format!("fill-stderr 20000|{}|fill-stderr 3000|exit {}", report(bytes), bytes % 3);
+        let steps = format!("fill-stderr 20000|{}|exit {}", report(bytes), bytes % 3);
         let (streamed, read) = both(&place, &steps).await;
         assert!(streamed.outcome == Outcome::Reported(filled(bytes)), "{bytes} bytes");
         assert!(read.outcome == streamed.outcome, "{bytes} bytes");
-        assert_eq!((read.exit_code, &read.stderr_tail), (streamed.exit_code, &streamed.stderr_tail));
+        assert_eq!(read.exit_code, i64::try_from(bytes % 3).ok(), "{bytes} bytes");
+        assert_eq!(streamed.exit_code, None, "{bytes} bytes");
+        assert!(
+            read.stderr_tail.as_bytes() == &filled(20_000)[20_000 - STDERR_TAIL_BYTES..],
+            "{bytes} bytes"
+        );
     }
 }
 
@@ -33,7 +39,8 @@ async fn a_container_found_dead_is_judged_as_one_that_was_watched() {
         ("print hello\\n|exit 0".to_owned(), "Invalid"),
         (format!("print {}|fill 3|exit 0", header("other/1", 3, &digest)), "Invalid"),
         (format!("print {}|fill 1|exit 0", header(ATTEMPT, 3, &digest)), "Invalid"),
-        (format!("{0}|{0}|exit 0", report(3)), "Invalid"),
+        (format!("{0}|{0}|exit 0", report(3)), "Reported"),
+        (format!("{}|print more|fill-stderr 300000|exit 1", report(3)), "Reported"),
         (format!("print {}|exit 1", header(ATTEMPT, MIB + 1, "")), "TooLarge"),
         ("fill-stderr 300000|exit 1".to_owned(), "TooLarge"),
         ("exit 64".to_owned(), "Crashed"),

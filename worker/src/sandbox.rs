@@ -194,10 +194,11 @@ pub trait Waiting: Send + 'static {
     /// Ends when the container can serve no job any more. May be dropped and asked for again.
     fn died(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Hands the job over and sees the container to its end. `invocation` is JSON without a newline; `attempt`
-    /// is what the report must repeat. The timeout runs from this call. When this returns the container is
-    /// dead, unless the engine stopped answering, which without a whole report is [`Outcome::Lost`], or
-    /// `may_kill`, asked once before it is killed, said no, which is [`Outcome::Disowned`]; it is not removed.
+    /// Hands the job over and hears the container out. `invocation` is JSON without a newline; `attempt`
+    /// is what the report must repeat. The timeout runs from this call. With a whole report this returns at once, and
+    /// the container may still run: nothing that it does from then on is part of its job. Otherwise the container is
+    /// dead when this returns, unless the engine stopped answering, which is [`Outcome::Lost`], or
+    /// `may_kill`, asked once before it is killed, said no, which is [`Outcome::Disowned`]. It is not removed.
     fn run(
         self,
         invocation: &str,
@@ -215,10 +216,10 @@ pub struct Ran {
     pub outcome: Outcome,
     /// The last of what it wrote to standard error; hostile text, to be escaped when shown.
     pub stderr_tail: String,
-    /// Milliseconds from the hand-over to the end. Of a container that was followed: from its start to its end by
+    /// Milliseconds from the hand-over to the report or the end. Of a container that was followed: from its start to its end by
     /// the engine's clock, so the wait for its job is in it; 0 when it is not known to have ended.
     pub run_ms: u64,
-    /// `None` when the engine could not tell.
+    /// `None` where nobody waited for it, or the engine could not tell.
     pub exit_code: Option<i64>,
 }
 

@@ -75,7 +75,7 @@ pub enum Event {
     Claim,
     /// It must not start: invalid target, cancelled, stalled.
     Refuse(Failure),
-    /// The container ended and its report was accepted.
+    /// The container's report is whole and was accepted.
     Accept,
     /// The lease expired and another worker goes on with the same attempt.
     TakeOver,

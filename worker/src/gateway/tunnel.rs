@@ -327,8 +327,10 @@ async fn carry(
         }
     };
     let result: Result<(), String> = tokio::select! {
-        reason = ended(ending) => Err(reason.to_owned()),
+        // What has ended by itself before the binding was not cut by it, whichever is heard of first.
+        biased;
         result = pumping => result,
+        reason = ended(ending) => Err(reason.to_owned()),
     };
     Carried {
         bytes_in: bytes_in.load(Ordering::Relaxed),

@@ -11,13 +11,15 @@ use super::output::{Fault, Output, Progress};
 /// Why the conversation with a container is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stop {
+    /// Its report is whole; how it ends does not matter.
+    Reported,
     /// The caller asked.
     Cancelled,
     /// Its time is over.
     Deadline,
     /// Its output can become nothing any more.
     Fault,
-    /// It closed its output, or reported, and did not exit.
+    /// It closed its output and did not exit.
     Lingered,
     /// It exited with this code; the kernel may have killed it for its memory.
     Exited { code: i64, oom: bool },
@@ -42,6 +44,8 @@ pub(super) fn outcome(stop: Stop, said: Output, dead: Result<(), String>) -> Out
     match (stop, fault) {
         (Stop::Disowned, _) => Outcome::Disowned,
         (Stop::Cancelled, _) | (_, None) => Outcome::Cancelled,
+        // Only a whole report makes this stop, and that has been returned.
+        (Stop::Reported, Some(Fault::Invalid(reason))) => Outcome::Invalid { reason },
         (_, Some(Fault::TooLarge)) => Outcome::TooLarge,
         (Stop::Exited { oom: true, .. }, _) => Outcome::OutOfMemory,
         (Stop::Deadline, _) => Outcome::TimedOut,
@@ -91,6 +95,7 @@ mod tests {
     #[test]
     fn a_whole_report_counts_however_the_container_ended() {
         let stops = [
+            Stop::Reported,
             Stop::Deadline,
             Stop::Lingered,
             exited(0),
@@ -116,10 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn output_after_the_report_spoils_it() {
-        let text = report() + "\nmore";
-        assert_eq!(outcome(Stop::Fault, said(&text), Ok(())), invalid("output after the report"));
-        assert_eq!(outcome(exited(0), said(&text), Ok(())), invalid("output after the report"));
+    fn output_after_the_report_is_not_read() {
+        for more in ["\n", "more", "\n{\"report\":1", "\n\n"] {
+            let text = report() + more;
+            for stop in [Stop::Reported, exited(0)] {
+                assert_eq!(outcome(stop, said(&text), Ok(())), Outcome::Reported(b"{}".to_vec()), "{more:?}");
+            }
+        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ async fn end(
     may_kill: impl Future<Output = bool>,
 ) -> (Stop, Result<(), String>) {
     match stop {
-        Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return (stop, Ok(())),
+        Stop::Reported | Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return (stop, Ok(())),
         Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered => {}
     }
     if !pin!(may_kill).await {

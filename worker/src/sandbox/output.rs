@@ -1,8 +1,9 @@
 //! Reads what a container writes: a ready line, a header line, the report, and the end of standard error.
 //!
-//! Pure and incremental: bytes go in as they come, cut anywhere. Every byte is counted before it is kept, and
-//! nothing is kept that could not be part of a report. What is wrong once stays wrong. Refuses to parse the
-//! report itself: that is done once it is whole.
+//! Pure and incremental: bytes go in as they come, cut anywhere. Nothing is kept that could not be part of a report: a
+//! line has its longest, and a report the length that it announced, which has a limit. What is wrong once stays wrong, and
+//! a report that is whole stays whole: nobody waits for what may come after it, so whether it comes must not make a
+//! difference. Refuses to parse the report itself: that is done once it is whole.
 
 use safeurl_protocol::PROTOCOL;
 use safeurl_protocol::frame::{MAX_LINE_BYTES, Ready, ReportHeader};
@@ -14,14 +15,10 @@ pub const STDERR_TAIL_BYTES: usize = 4 * 1024;
 /// More on standard error than this is an attack on the engine's log, which is the other copy of the report.
 pub const STDERR_BUDGET_BYTES: u64 = 256 * 1024;
 
-/// Ready line, header line and final newline: what standard output may hold besides the report.
-const FRAME_BYTES: u64 = 2 * MAX_LINE_BYTES as u64 + 1;
-
 /// What a container has said so far.
 #[derive(Debug)]
 pub struct Output {
     limit: u64,
-    budget: u64,
     attempt: Option<String>,
     stage: Stage,
     stderr: Tail,
@@ -35,8 +32,8 @@ enum Stage {
     Header(Vec<u8>),
     /// Collects the report.
     Body { left: usize, sha256: String, digest: Sha256, kept: Vec<u8> },
-    /// Has the report; only one newline may follow.
-    Whole { report: Vec<u8>, newline: bool },
+    /// Has the report; what follows is not read.
+    Whole(Vec<u8>),
     /// Can become nothing any more.
     Broken(Fault),
 }
@@ -69,13 +66,7 @@ impl Output {
     /// Nothing said yet; a report may have `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            budget: limit.saturating_add(FRAME_BYTES),
-            attempt: None,
-            stage: Stage::Ready(Vec::new()),
-            stderr: Tail::default(),
-        }
+        Self { limit, attempt: None, stage: Stage::Ready(Vec::new()), stderr: Tail::default() }
     }
 
     /// Nothing read yet of the log of a container to which this attempt was handed over. A log does not show when that
@@ -93,7 +84,7 @@ impl Output {
             Stage::Header(line) if line.is_empty() => self.attempt = Some(attempt.to_owned()),
             Stage::Broken(_) => {}
             Stage::Ready(_) => self.invalid("a job was handed over before the ready line"),
-            Stage::Header(_) | Stage::Body { .. } | Stage::Whole { .. } => {
+            Stage::Header(_) | Stage::Body { .. } | Stage::Whole(_) => {
                 self.invalid("output before a job was handed over");
             }
         }
@@ -101,11 +92,6 @@ impl Output {
 
     /// Takes the next bytes of standard output.
     pub fn stdout(&mut self, mut bytes: &[u8]) {
-        let Some(budget) = self.budget.checked_sub(bytes.len() as u64) else {
-            self.budget = 0;
-            return self.too_large();
-        };
-        self.budget = budget;
         while !bytes.is_empty() {
             let (taken, next) = match &mut self.stage {
                 Stage::Ready(line) => match line_end(line, bytes) {
@@ -128,14 +114,7 @@ impl Output {
                     }
                     (taken, whole(std::mem::take(digest), sha256, std::mem::take(kept)))
                 }
-                Stage::Whole { newline, .. } => match bytes {
-                    [b'\n'] if !*newline => {
-                        *newline = true;
-                        return;
-                    }
-                    _ => return self.invalid("output after the report"),
-                },
-                Stage::Broken(_) => return,
+                Stage::Whole(_) | Stage::Broken(_) => return,
             };
             self.stage = next;
             bytes = &bytes[taken..];
@@ -157,7 +136,7 @@ impl Output {
             Stage::Ready(_) => Progress::Starting,
             Stage::Header(line) if line.is_empty() => Progress::Ready,
             Stage::Header(_) | Stage::Body { .. } => Progress::Reporting,
-            Stage::Whole { .. } => Progress::Whole,
+            Stage::Whole(_) => Progress::Whole,
             Stage::Broken(fault) => Progress::Broken(fault.clone()),
         }
     }
@@ -168,14 +147,14 @@ impl Output {
         String::from_utf8_lossy(&self.stderr.kept).into_owned()
     }
 
-    /// The report, when it is whole and nothing came after it; else what is wrong at the end of all output.
+    /// The report, when it is whole; else what is wrong at the end of all output.
     ///
     /// # Errors
     /// The output is not one whole report.
     pub fn finish(self) -> Result<Vec<u8>, Fault> {
         let invalid = |reason: String| Err(Fault::Invalid(reason));
         match self.stage {
-            Stage::Whole { report, .. } => Ok(report),
+            Stage::Whole(report) => Ok(report),
             Stage::Broken(fault) => Err(fault),
             Stage::Ready(_) => invalid("the output ended before the ready line".to_owned()),
             Stage::Header(line) if line.is_empty() => invalid("there is no report".to_owned()),
@@ -184,14 +163,19 @@ impl Output {
         }
     }
 
+    /// Nothing that comes can change it any more.
+    const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Whole(_) | Stage::Broken(_))
+    }
+
     fn invalid(&mut self, reason: &str) {
-        if !matches!(self.stage, Stage::Broken(_)) {
+        if !self.is_over() {
             self.stage = Stage::Broken(Fault::Invalid(reason.to_owned()));
         }
     }
 
     fn too_large(&mut self) {
-        if !matches!(self.stage, Stage::Broken(_)) {
+        if !self.is_over() {
             self.stage = Stage::Broken(Fault::TooLarge);
         }
     }
@@ -254,7 +238,7 @@ fn header(line: &[u8], attempt: Option<&str>, limit: u64) -> Stage {
 
 fn whole(digest: Sha256, announced: &str, report: Vec<u8>) -> Stage {
     if hex(&digest.finalize()) == announced {
-        Stage::Whole { report, newline: false }
+        Stage::Whole(report)
     } else {
         broken("the report does not have the announced SHA-256".to_owned())
     }

@@ -1,9 +1,10 @@
 //! A started container and the conversation with it: ready line, job, report, end.
 //!
 //! Owns the attach connection. One task reads, writes and keeps the time, and never awaits anything slow while
-//! the container talks, because a reader that stops blocks the container and in the end the engine. The
-//! engine's attach may stay open after the exit and the exit may be seen before the last output, so the end is
-//! a report that is whole, or both seen, or one seen and a grace over.
+//! the container talks, because a reader that stops blocks the container and in the end the engine. A report
+//! that is whole is the end: an engine tells of an exit tens of milliseconds late, and nothing that comes after the
+//! report counts. Without one the engine's attach may stay open after the exit and the exit may be seen before the last
+//! output, so the end is both seen, or one seen and a grace over.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -193,15 +194,14 @@ async fn converse(
     let mut open = true;
     let mut ended: Option<Stop> = None;
     let mut grace: Option<Instant> = None;
-    let over = |stop, open, whole: bool| parted(stop, open, !whole && broke.load(Ordering::Relaxed));
+    let over = |stop, open| parted(stop, open, broke.load(Ordering::Relaxed));
     loop {
-        let whole = said.progress() == Progress::Whole;
         tokio::select! {
             biased;
-            () = &mut cancel => return over(Stop::Cancelled, open, whole),
-            () = sleep_until(deadline) => return over(Stop::Deadline, open, whole),
+            () = &mut cancel => return over(Stop::Cancelled, open),
+            () = sleep_until(deadline) => return over(Stop::Deadline, open),
             () = sleep_until(grace.unwrap_or(deadline)), if grace.is_some() => {
-                return over(ended.unwrap_or(Stop::Lingered), open, whole);
+                return over(ended.unwrap_or(Stop::Lingered), open);
             }
             () = &mut hand_over, if !handed_over => handed_over = true,
             frame = frames.next(), if open => open = take(frame, said),
@@ -212,21 +212,21 @@ async fn converse(
                 });
             }
         }
-        let whole = match said.progress() {
-            Progress::Broken(_) => return over(Stop::Fault, open, false),
-            Progress::Whole => true,
-            Progress::Starting | Progress::Ready | Progress::Reporting => false,
-        };
+        match said.progress() {
+            Progress::Broken(_) => return over(Stop::Fault, open),
+            Progress::Whole => return over(Stop::Reported, open),
+            Progress::Starting | Progress::Ready | Progress::Reporting => {}
+        }
         match ended {
-            Some(end) if !open => return over(end, false, whole),
-            None if open && !whole => {}
-            // Its output is closed, so it is most likely dying; a loaded engine tells of it late.
-            None if !whole => {
-                grace.get_or_insert_with(|| Instant::now() + LINGER);
-            }
-            Some(_) | None => {
+            Some(end) if !open => return over(end, false),
+            Some(_) => {
                 grace.get_or_insert_with(|| Instant::now() + GRACE);
             }
+            // Its output is closed, so it is most likely dying; a loaded engine tells of it late.
+            None if !open => {
+                grace.get_or_insert_with(|| Instant::now() + LINGER);
+            }
+            None => {}
         }
     }
 }
@@ -237,7 +237,7 @@ fn parted(stop: Stop, open: bool, hung_up: bool) -> Talk {
         && match &stop {
             Stop::Exited { .. } => true,
             Stop::Deadline | Stop::Lingered => !open,
-            Stop::Cancelled | Stop::Fault | Stop::Lost { .. } | Stop::Disowned => false,
+            Stop::Reported | Stop::Cancelled | Stop::Fault | Stop::Lost { .. } | Stop::Disowned => false,
         };
     if unheard { Talk::Unheard } else { Talk::Over { stop, open } }
 }
@@ -255,7 +255,7 @@ async fn finish(
     may_kill: impl Future<Output = bool>,
 ) -> (Stop, Result<(), String>) {
     match stop {
-        Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return (stop, Ok(())),
+        Stop::Reported | Stop::Exited { .. } | Stop::Lost { .. } | Stop::Disowned => return (stop, Ok(())),
         Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered => {}
     }
     let mut rest = pin!(async { while open && take(frames.next().await, said) {} }.fuse());
@@ -287,7 +287,7 @@ async fn judge(engine: &Engine, id: &str, stop: Stop, said: Output, dead: Result
             let stop = death::explain(engine, id, code, Witness::Throughout, &said.progress()).await;
             (stop, Some(code))
         }
-        Stop::Lost { .. } | Stop::Disowned => (stop, None),
+        Stop::Reported | Stop::Lost { .. } | Stop::Disowned => (stop, None),
         Stop::Cancelled | Stop::Deadline | Stop::Fault | Stop::Lingered => {
             let status = engine.status(id).await.ok().flatten().filter(|status| !status.running);
             (stop, status.map(|status| status.code))

@@ -52,7 +52,7 @@ impl<S: Sandbox> Runner<S> {
             start_ms = self.start_ms,
             run_ms = ran.run_ms,
             adopted = self.origin == Origin::Adopted,
-            "container ended"
+            "the container's part is over"
         );
         let Ran { outcome, stderr_tail, run_ms, exit_code } = ran;
         if outcome == Outcome::Disowned {
