@@ -2,6 +2,7 @@
 //! never waits for a database or an engine itself.
 
 mod deliveries;
+mod gateway;
 mod starts;
 
 use std::path::PathBuf;
@@ -45,14 +46,26 @@ const CHORES: Duration = Duration::from_secs(5);
 
 /// What a chore brings back. Chores are what the loop would otherwise wait for.
 enum Done {
-    Renewed { asked_for: Vec<u64>, sent: Moment, held: Result<Vec<Held>, StoreError> },
-    Looked(Result<usize, QueueError>),
+    Renewed {
+        asked_for: Vec<u64>,
+        sent: Moment,
+        held: Result<Vec<Held>, StoreError>,
+    },
+    /// How many rows were due, and how many jobs had been claimed when that was asked.
+    Looked {
+        claims: usize,
+        rows: Result<usize, QueueError>,
+    },
     Orphans(Result<Vec<(Orphan, Remedy)>, StoreError>),
     Delivered(Delivery, Result<Option<Box<(Orphan, Remedy)>>, StoreError>),
     Stray(Result<Option<Box<Stray>>, StoreError>),
     Buried,
     Cleared,
-    Probed { sent: Moment, answer: Result<(), SandboxError>, queue: Result<(), QueueError> },
+    Probed {
+        sent: Moment,
+        answer: Result<(), SandboxError>,
+        queue: Result<(), QueueError>,
+    },
     GatewayRestarted(Result<Gateway, GatewayError>),
 }
 
@@ -67,6 +80,8 @@ pub(super) struct Loop<S: Sandbox> {
     chores: JoinSet<Done>,
     /// Attempts that had a job and are over, for the worker's row.
     attempts_ended: u64,
+    /// Jobs that were claimed.
+    claims: usize,
     renewing: bool,
     looking: bool,
     seeking: bool,
@@ -94,6 +109,7 @@ impl<S: Sandbox> Loop<S> {
             run_base,
             chores: JoinSet::new(),
             attempts_ended: 0,
+            claims: 0,
             renewing: false,
             looking: false,
             seeking: false,
@@ -200,6 +216,7 @@ impl<S: Sandbox> Loop<S> {
         match note {
             Note::Claimed { attempt, job } => {
                 self.parked_until = None;
+                self.claims += 1;
                 let Some((origin, aborting)) = self.under_way.claimed(attempt, job) else { return };
                 let _ = self.slots.on(match origin {
                     Origin::Slot => Signal::Claimed,
@@ -280,7 +297,8 @@ impl<S: Sandbox> Loop<S> {
         self.looking = true;
         let shared = Arc::clone(&self.shared);
         let most = self.shared.config.slots;
-        self.chores.spawn(async move { Done::Looked(shared.queue.due_count(most).await) });
+        let claims = self.claims;
+        self.chores.spawn(async move { Done::Looked { claims, rows: shared.queue.due_count(most).await } });
     }
 
     fn renew(&mut self) {
@@ -342,10 +360,10 @@ impl<S: Sandbox> Loop<S> {
                 self.renewing = false;
                 self.renewed(&asked_for, sent, held);
             }
-            Ok(Done::Looked(rows)) => {
+            Ok(Done::Looked { claims, rows }) => {
                 self.looking = false;
                 match rows {
-                    Ok(rows) => self.start(rows),
+                    Ok(rows) => self.start(rows, self.claims - claims),
                     Err(error) => self.troubled(Trouble::of("looking for due jobs", &error)),
                 }
             }
@@ -446,39 +464,6 @@ impl<S: Sandbox> Loop<S> {
             self.chores.spawn(async move { Done::Stray(orphans::stray(&shared, &id).await) });
         }
         self.under_way.renewed(asked_for, sent, &held);
-    }
-
-    fn gateway_event(&mut self, event: GatewayEvent) {
-        match event {
-            GatewayEvent::Died => {
-                warn!("the egress gateway died; scans under way are done again");
-                self.shared.metrics.error(Part::Gateway);
-                self.shared.metrics.silent(Part::Gateway, "its process died; it is started again");
-                let _ = self.slots.on(Signal::Trouble);
-                // Their sockets died with it.
-                for attempt in self.pool.take_all() {
-                    self.under_way.order(attempt, Order::Drain);
-                }
-                self.restart_gateway();
-            }
-            // The door stays shut, so nothing got out. A container that waits is thrown away; one that was just called
-            // meets its end with its attempt.
-            GatewayEvent::TouchedUnbound { door } => {
-                warn!(door.id = door, "a container used its gateway socket before it had a job");
-                if let Some(attempt) = self.pool.take_door(&door, Instant::now()) {
-                    self.under_way.order(attempt, Order::Drain);
-                }
-            }
-        }
-    }
-
-    /// One at a time: an attempt may hear of the death before the loop does.
-    fn restart_gateway(&mut self) {
-        if std::mem::replace(&mut self.restarting_gateway, true) {
-            return;
-        }
-        let config = self.gateway_config.clone();
-        self.chores.spawn(async move { Done::GatewayRestarted(Gateway::spawn(config).await) });
     }
 }
 

@@ -11,10 +11,11 @@ use crate::sandbox::Sandbox;
 const PARKED: Duration = Duration::from_millis(50);
 
 impl<S: Sandbox> Loop<S> {
-    /// Starts attempts for due rows; with none to start, looks again only when something has changed.
-    pub(super) fn start(&mut self, rows: usize) {
-        let starts = self.slots.on(Signal::Due(rows));
-        if starts == 0 {
+    /// Starts attempts for due rows; with none to start, looks again only when something has changed. Of these rows some
+    /// may have been counted before they were claimed.
+    pub(super) fn start(&mut self, rows: usize, claimed_since: usize) {
+        let starts = self.slots.on(Signal::Due(rows.saturating_sub(claimed_since)));
+        if starts == 0 && claimed_since == 0 {
             self.parked_until = Some(Instant::now() + PARKED);
         }
         for _ in 0..starts {
