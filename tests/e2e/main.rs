@@ -28,4 +28,5 @@ mod sqld;
 mod stage;
 mod takeover;
 mod terminal;
+mod trace;
 mod workers;

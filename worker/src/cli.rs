@@ -28,6 +28,7 @@ pub mod stats;
 pub mod submit;
 pub mod terminal;
 mod urls;
+mod waterfall;
 pub mod worker;
 pub mod workers;
 

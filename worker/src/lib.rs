@@ -26,6 +26,7 @@ pub mod moment;
 pub mod queue;
 pub mod sandbox;
 pub mod shutdown;
+pub mod span;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;

@@ -1,8 +1,10 @@
-//! Log lines: one place that sets them up.
+//! Log lines, and the record of where a scan's time goes: one place that sets them up.
 //!
 //! They go to stderr, as text or one JSON object a line with the dotted fields (`scan.id`, `duration_ms`) beside the
 //! message. The level is that of safeurl's own lines; libraries stay one step quieter, because their chatter tells an
 //! operator nothing.
+
+mod recorder;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -11,33 +13,42 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
+pub use self::recorder::{Part, Recorder, Share, Trace};
 use crate::config::{Level, Log, LogFormat};
+use crate::span::TARGET;
 
 /// From here on lines are written. A process does this once.
 ///
 /// # Errors
 /// When it was done before.
 pub fn init(log: &Log) -> Result<(), TryInitError> {
-    init_on(log, io::stderr)
+    init_on(log, io::stderr, None)
 }
 
-/// The same, where stderr is written by way of something else.
+/// The same, where stderr is written by way of something else, or the parts of scans are recorded.
 ///
 /// # Errors
 /// As [`init`].
-pub fn init_on<W>(log: &Log, to: W) -> Result<(), TryInitError>
+pub fn init_on<W>(log: &Log, to: W, recorder: Option<Recorder>) -> Result<(), TryInitError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    lines(log, colour, to).try_init()
+    let lines = lines(log, colour, to);
+    // Without a recorder there is no layer for one: a span that nobody takes is then known to be nobody's, once and for
+    // all, and not asked about each time.
+    match recorder {
+        Some(recorder) => lines.with(recorder.layer()).try_init(),
+        None => lines.try_init(),
+    }
 }
 
-fn lines<W>(log: &Log, colour: bool, to: W) -> impl Subscriber + Send + Sync
+fn lines<W>(log: &Log, colour: bool, to: W) -> impl Subscriber + for<'s> LookupSpan<'s> + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -105,7 +116,7 @@ fn filter(level: Level) -> Targets {
         Level::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
         Level::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
-    Targets::new().with_default(theirs).with_target("safeurl", ours)
+    Targets::new().with_default(theirs).with_target("safeurl", ours).with_target(TARGET, LevelFilter::OFF)
 }
 
 #[cfg(test)]
@@ -113,6 +124,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::span::span;
 
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -179,6 +191,17 @@ mod tests {
             OneLine { to: &mut to, colour }.write_all(written).expect("memory takes everything");
             assert_eq!(String::from_utf8_lossy(&to), expected);
         }
+    }
+
+    #[test]
+    fn the_parts_of_scans_are_in_no_line_and_cost_nothing_where_nobody_records_them() {
+        let line = written(LogFormat::Text, || {
+            let part = span!("claim").entered();
+            assert!(part.is_disabled());
+            tracing::info!(target: "safeurl", "claimed");
+        });
+        assert!(line.contains("claimed") && !line.contains("claim{") && !line.contains("claim:"), "{line}");
+        assert!(!filter(Level::Trace).would_enable(TARGET, &tracing::Level::TRACE));
     }
 
     #[test]

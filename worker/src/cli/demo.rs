@@ -39,7 +39,7 @@ pub async fn run(mut args: Args) -> anyhow::Result<Exit> {
     let (mut settings, _) = args.settings.load()?;
     settings.log = Log { level: Level::Warn, ..settings.log };
     let told = told(args.look.color, Told::Lines);
-    start_log(&settings.log, &told)?;
+    start_log(&settings.log, &told, None)?;
     let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
 
     let listen = Ipv4Addr::LOCALHOST;

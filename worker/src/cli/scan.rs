@@ -9,6 +9,7 @@ mod run;
 pub(super) mod sample;
 mod session;
 pub(super) mod table;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,7 @@ Examples:
   safeurl scan --json --view summary hxxp://suspicious[.]example/login
   safeurl scan --evidence ./evidence --tag case-17 http://suspicious.example/
   safeurl scan --fail-on suspicious --timeout 10s URL && open URL
+  safeurl scan --trace scan.svg --warm URL
   safeurl scan --file urls.txt --csv > urls.csv
   grep -o 'http[^ ]*' mail.txt | safeurl scan -
   safeurl scan --allow-net 10.1.0.0/16 http://intranet.example/";
@@ -82,6 +84,14 @@ pub struct Args {
     /// headers, the fetcher's report and the document
     #[arg(long, value_name = "DIR")]
     pub evidence: Option<PathBuf>,
+
+    /// Draw where the time of one scan goes, as a picture (.svg), or write it down (.json)
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+
+    /// Store the scan only once a container waits for it, as with a worker that keeps some waiting
+    #[arg(long, requires = "trace")]
+    pub warm: bool,
 
     #[command(flatten)]
     pub job: JobArgs,

@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 };
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 use super::attestation::AS_ASKED;
 use super::death::Witness;
@@ -26,6 +27,7 @@ use super::{
     Attestation, EngineVersion, Found, Network, Ran, Request, Sandbox, SandboxConfig, SandboxError, Standing,
     bridge, probe,
 };
+use crate::span::span;
 
 /// From the start to the ready line. A fetcher needs milliseconds; a host that swaps needs seconds.
 const READY: Duration = Duration::from_secs(10);
@@ -165,7 +167,8 @@ impl Sandbox for Docker {
         // The rest is the container's work, not the engine's.
         drop(turn);
         let mut waiting = DockerWaiting::new(self.engine.clone(), container, streams, &self.config);
-        let ready = timeout(READY, waiting.ready()).await;
+        let ready = waiting.ready().instrument(span!("ready line", by = "container"));
+        let ready = timeout(READY, ready).await;
         let reason = match ready {
             Ok(Ok(())) => {
                 waiting.started(begun.elapsed());

@@ -17,10 +17,12 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use super::spec::Cgroup;
 use super::{EngineVersion, SandboxError};
 use crate::domain::timestamp::Timestamp;
+use crate::span::span;
 
 /// Where an engine listens unless told otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -187,6 +189,7 @@ impl Engine {
             let client = self.client(operation).await?;
             ask(client).await.map_err(|error| self.error(operation, error))
         })
+        .instrument(span!("call", operation = operation, by = "engine"))
         .await
         .unwrap_or_else(|_| Err(self.unavailable(operation, format!("no answer within {deadline:?}"))));
         if let Err(SandboxError::Unavailable { .. }) = answer {

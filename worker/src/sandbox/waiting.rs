@@ -24,6 +24,7 @@ use super::engine::{Engine, Exit};
 use super::following::{Followed, follow};
 use super::output::{Fault, Output, Progress};
 use super::{Ran, SandboxConfig, Waiting};
+use crate::span::{Row, span};
 
 /// How long the second sign of the end may come after the first.
 const GRACE: Duration = Duration::from_millis(500);
@@ -194,6 +195,8 @@ async fn converse(
     let mut open = true;
     let mut ended: Option<Stop> = None;
     let mut grace: Option<Instant> = None;
+    // What it is waited for: that the job is read, then its report.
+    let mut parts = Row::beginning_with(span!("hand over", by = "engine"));
     let over = |stop, open| parted(stop, open, broke.load(Ordering::Relaxed));
     loop {
         tokio::select! {
@@ -203,7 +206,10 @@ async fn converse(
             () = sleep_until(grace.unwrap_or(deadline)), if grace.is_some() => {
                 return over(ended.unwrap_or(Stop::Lingered), open);
             }
-            () = &mut hand_over, if !handed_over => handed_over = true,
+            () = &mut hand_over, if !handed_over => {
+                handed_over = true;
+                parts.next(span!("report", by = "container"));
+            }
             frame = frames.next(), if open => open = take(frame, said),
             end = &mut exit, if ended.is_none() => {
                 ended = Some(match end {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::settle::settled;
 use super::transitions::millis;
@@ -10,6 +11,7 @@ use super::{Result, Store, StoreError};
 use crate::db::{Unit, now_ms};
 use crate::domain::scan::{Method, Options, ScanId, WorkerId};
 use crate::domain::target::Target;
+use crate::span::span;
 
 /// A job to be queued.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +51,8 @@ impl Store {
               AND scan_jobs.user_id = new.value ->> 'user'";
         let ids: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
         let (rows, count) = (json!(jobs.iter().map(row).collect::<Vec<_>>()).to_string(), jobs.len());
+        // All of them wait for the same commit; it is the trace of the first.
+        let span = span!("submit", job = tracing::field::display(&ids[0]), by = "database");
         let once = |again: bool| {
             let (jobs, rows) = (jobs.clone(), rows.clone());
             self.db.write(async move |unit| {
@@ -62,7 +66,7 @@ impl Store {
                 insert(unit, &jobs).await
             })
         };
-        settled(once(false).await, once(true)).await?;
+        async { settled(once(false).await, once(true)).await }.instrument(span).await?;
         self.announce_due();
         Ok(ids)
     }

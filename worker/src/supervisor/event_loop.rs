@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, error, info, warn};
 
 use super::attempt::runner::{Beginning, Order, Stray, Summary, chain};
 use super::lease::Moment;
@@ -30,6 +30,7 @@ use crate::metrics::Part;
 use crate::queue::QueueError;
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::shutdown::{Phase, Shutdown};
+use crate::span::span;
 use crate::store::{Held, Orphan, StoreError};
 
 /// How often recovery looks.
@@ -226,7 +227,10 @@ impl<S: Sandbox> Loop<S> {
                 // The claim was under way when the abort came.
                 self.aborted |= aborting;
             }
-            Note::Waits { attempt, door } => self.pool.ready(attempt, door, Instant::now()),
+            Note::Waits { attempt, door } => {
+                self.pool.ready(attempt, door, Instant::now());
+                self.shared.progress(Progress::ContainerWaits);
+            }
             Note::Died { attempt } => self.pool.failed(attempt, Instant::now()),
             Note::Old { attempt } => {
                 self.pool.spent(attempt);
@@ -298,7 +302,8 @@ impl<S: Sandbox> Loop<S> {
         let shared = Arc::clone(&self.shared);
         let most = self.shared.config.slots;
         let claims = self.claims;
-        self.chores.spawn(async move { Done::Looked { claims, rows: shared.queue.due_count(most).await } });
+        let look = async move { Done::Looked { claims, rows: shared.queue.due_count(most).await } };
+        self.chores.spawn(look.instrument(span!("look", by = "database")));
     }
 
     fn renew(&mut self) {

@@ -24,6 +24,8 @@ pub enum Progress {
     Reported(ScanId, Arc<Report>),
     /// It ended.
     Ended(ScanId, State),
+    /// A container of the pool is ready and waits for a job.
+    ContainerWaits,
     /// No scan can be started.
     Trouble {
         /// Why.

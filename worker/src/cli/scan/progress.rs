@@ -147,7 +147,7 @@ impl Running {
                 return Some((url, state.as_str()));
             }
             // The log tells of trouble, or the error that follows; a report is for who keeps it.
-            Progress::Trouble { .. } | Progress::Reported(..) => return None,
+            Progress::Trouble { .. } | Progress::Reported(..) | Progress::ContainerWaits => return None,
         };
         let url = self.urls.get(id)?.clone();
         self.active.entry(id.clone()).or_insert((what, now)).0 = what;

@@ -1,5 +1,7 @@
 //! What `safeurl scan` checks first, prints, and ends with.
 
+use std::io;
+
 use anyhow::Context as _;
 
 use super::evidence::Keeper;
@@ -8,6 +10,7 @@ use super::progress::Told;
 use super::report::report;
 use super::session::{Scanned, Wishes, scan};
 use super::table::{Row, table};
+use super::trace::Tracing;
 use super::{Args, FailOn, View};
 use crate::cli::csv;
 use crate::cli::exit::Exit;
@@ -19,7 +22,7 @@ use crate::domain::document::{Document, Summary};
 use crate::domain::state::State;
 use crate::domain::verdict::VerdictState;
 use crate::shutdown::Signals;
-use crate::telemetry;
+use crate::telemetry::{self, Recorder};
 
 /// Cancelled URLs that are named; more are counted.
 const NAMED: usize = 20;
@@ -30,18 +33,24 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<Exit> {
     if input.doubles > 0 && !args.quiet {
         eprintln!("note: each URL is scanned once; left out as repeated: {}", input.doubles);
     }
+    let tracing = args.trace.as_deref().map(|file| Tracing::open(file, &input.urls)).transpose()?;
     let log = quiet(&settings, &origins);
     let told = if args.quiet { Told::Nowhere } else { told(args.look.color, Told::Nowhere) };
-    start_log(&log, &told)?;
+    start_log(&log, &told, tracing.as_ref().map(Tracing::recorder))?;
     let mut keeper = args.evidence.as_deref().map(Keeper::open).transpose()?;
     let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
     let mut printer = Printer::new(args, input.urls.len())?;
-    let each = |place, document| printer.take(place, document);
-    let wishes = Wishes { options: args.job.options(), keeper: keeper.as_mut() };
+    let mut ended = None;
+    let each = |place, document: Document| {
+        ended = Some(document.job.id.clone());
+        printer.take(place, document)
+    };
+    let wishes = Wishes { options: args.job.options(), keeper: keeper.as_mut(), warm: args.warm };
     let Scanned { complete, unfinished } = scan(&settings, &input.urls, wishes, &signals, told, each).await?;
     printer.finish()?;
     name_cancelled(&input.urls, &unfinished);
-    let kept = keeper.is_none_or(Keeper::finish);
+    let drawn = tracing.is_none_or(|tracing| tracing.finish(ended.as_deref()));
+    let kept = keeper.is_none_or(Keeper::finish) && drawn;
     Ok(match signals.signal() {
         Some(signal) if !complete => Exit::Aborted(signal),
         _ => match printer.tally.exit(args.fail_on, input.bad > 0) {
@@ -68,13 +77,13 @@ pub(in crate::cli) fn told(colour: When, elsewhere: Told) -> Told {
 }
 
 /// Log lines stand above what is drawn.
-pub(in crate::cli) fn start_log(log: &Log, told: &Told) -> anyhow::Result<()> {
+pub(in crate::cli) fn start_log(log: &Log, told: &Told, recorder: Option<Recorder>) -> anyhow::Result<()> {
     let started = match told {
         Told::Drawn { screen, .. } => {
             let screen = screen.clone();
-            telemetry::init_on(log, move || screen.clone())
+            telemetry::init_on(log, move || screen.clone(), recorder)
         }
-        Told::Nowhere | Told::Lines => telemetry::init(log),
+        Told::Nowhere | Told::Lines => telemetry::init_on(log, io::stderr, recorder),
     };
     started.context("cannot set up log lines")
 }

@@ -45,6 +45,8 @@ pub(in crate::cli) struct Wishes<'a> {
     pub(in crate::cli) options: Options,
     /// Writes down what is to be kept of each.
     pub(in crate::cli) keeper: Option<&'a mut Keeper>,
+    /// Nothing is stored before a container waits for it.
+    pub(in crate::cli) warm: bool,
 }
 
 /// Scans the URLs. `on_end` gets the place and the document of each as its scan ends; what a signal cut short it
@@ -74,6 +76,7 @@ pub(in crate::cli) async fn scan(
         settings,
         worker,
         urls,
+        may_store: !wishes.warm,
         wishes,
         stored: 0,
         open: BTreeMap::new(),
@@ -111,6 +114,8 @@ struct Session<'a, F> {
     worker: WorkerId,
     urls: &'a [String],
     wishes: Wishes<'a>,
+    /// A container waits, or need not.
+    may_store: bool,
     /// So many of them are in the database.
     stored: usize,
     /// Stored and not ended, with their places.
@@ -131,7 +136,7 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.store_ahead().await?;
-            if self.open.is_empty() {
+            if self.open.is_empty() && self.stored == self.urls.len() {
                 return Ok(true);
             }
             let give_up = troubled.as_ref().map(|(since, _)| *since + PATIENCE);
@@ -166,6 +171,7 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
                     troubled.get_or_insert_with(|| (Instant::now(), reason.clone()));
                 }
                 Progress::Fetching(_) | Progress::Analyzing(_) | Progress::Queued(_) => troubled = None,
+                Progress::ContainerWaits => (troubled, self.may_store) = (None, true),
                 Progress::Reported(id, report) => {
                     troubled = None;
                     if let Some(keeper) = &mut self.wishes.keeper {
@@ -184,7 +190,7 @@ impl<F: FnMut(usize, Document) -> anyhow::Result<()>> Session<'_, F> {
     async fn store_ahead(&mut self) -> anyhow::Result<()> {
         let left = self.urls.len() - self.stored;
         // In blocks: a transaction for each URL would be most of the work.
-        if left == 0 || self.open.len() > AHEAD / 2 {
+        if !self.may_store || left == 0 || self.open.len() > AHEAD / 2 {
             return Ok(());
         }
         let block = left.min(AHEAD - self.open.len());

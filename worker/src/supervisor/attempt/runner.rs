@@ -17,7 +17,7 @@ use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{Instrument as _, Span, warn};
 
 use super::{Effect, Known, Seen, learn, plan};
 use crate::domain::delivery::{AFTER_LEASE, Delivery};
@@ -26,6 +26,7 @@ use crate::domain::scan::{Job, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::target::Target;
 use crate::gateway::{AdoptedDoor, Door, DoorFiles, GatewayError};
 use crate::sandbox::{Outcome, Sandbox};
+use crate::span::span;
 use crate::store::{ContainerRow, Orphan};
 use crate::supervisor::Shared;
 use crate::supervisor::ending::Ending;
@@ -104,6 +105,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     shared: Arc<Shared<S>>,
     lines: Lines,
     number: u64,
+    /// Its part of the trace, which gets the job's name.
+    span: Span,
     name: String,
     uid: Option<u32>,
     /// What its container is like, as far as that is known.
@@ -213,6 +216,7 @@ impl<S: Sandbox> Runner<S> {
             shared,
             lines,
             number,
+            span: span!("attempt", job = tracing::field::Empty),
             name,
             uid: None,
             attestation: None,
@@ -238,21 +242,26 @@ impl<S: Sandbox> Runner<S> {
         lines: Lines,
         beginning: Beginning,
     ) -> Summary {
-        let mut runner = Self::new(shared, number, lines);
+        let runner = Self::new(shared, number, lines);
+        let span = runner.span.clone();
+        runner.go(beginning).instrument(span).await
+    }
+
+    async fn go(mut self, beginning: Beginning) -> Summary {
         let known = match beginning {
             Beginning::FreeSlot | Beginning::Pool => Known::SlotFree,
             Beginning::Orphan(orphan, remedy, delivery) => {
-                runner.delivery = delivery;
-                runner.orphaned(orphan, remedy)
+                self.delivery = delivery;
+                self.orphaned(orphan, remedy)
             }
-            Beginning::Stray(stray) => runner.strayed(*stray).await,
+            Beginning::Stray(stray) => self.strayed(*stray).await,
         };
-        runner.go_on(known).await;
+        self.go_on(known).await;
         // Somebody else was faster, or this worker is to end.
-        if let Some(delivery) = runner.delivery.take() {
-            runner.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE);
+        if let Some(delivery) = self.delivery.take() {
+            self.shared.queue.postpone(&delivery, LEASE + AFTER_LEASE);
         }
-        Summary { claimed: runner.claimed, trouble: runner.trouble }
+        Summary { claimed: self.claimed, trouble: self.trouble }
     }
 
     async fn go_on(&mut self, known: Known) {
@@ -282,25 +291,27 @@ impl<S: Sandbox> Runner<S> {
 
     async fn carry_out(&mut self, effect: Effect) -> Seen {
         match effect {
-            Effect::Oblige => self.oblige().await,
-            Effect::OpenDoor => self.open_door().await,
-            Effect::Create => self.create().await,
-            Effect::Start => self.start().await,
+            Effect::Oblige => self.oblige().instrument(span!("oblige", by = "database")).await,
+            Effect::OpenDoor => self.open_door().instrument(span!("open door", by = "gateway")).await,
+            Effect::Create => self.create().instrument(span!("create")).await,
+            Effect::Start => self.start().instrument(span!("start")).await,
+            // Two parts: the wait for a job has a span of its own.
             Effect::Claim => self.claim().await,
-            Effect::Bind => self.bind().await,
-            Effect::Run => self.hand_over().await,
-            Effect::TakeOver => self.take_over().await,
-            Effect::Examine => self.examine().await,
-            Effect::Follow => self.follow().await,
-            Effect::CloseDoor => self.close_door().await,
-            Effect::Confirm => self.confirm().await,
-            Effect::Kill => self.kill().await,
-            Effect::Advance => self.advance().await,
-            Effect::Judge => self.judge().await,
-            Effect::Settle => self.settle().await,
-            Effect::Release => self.release().await,
-            Effect::Remove => self.remove().await,
+            Effect::Bind => self.bind().instrument(span!("bind", by = "gateway")).await,
+            Effect::Run => self.hand_over().instrument(span!("run")).await,
+            Effect::TakeOver => self.take_over().instrument(span!("take over", by = "database")).await,
+            Effect::Examine => self.examine().instrument(span!("examine")).await,
+            Effect::Follow => self.follow().instrument(span!("follow", by = "container")).await,
+            Effect::CloseDoor => self.close_door().instrument(span!("close door", by = "gateway")).await,
+            Effect::Confirm => self.confirm().instrument(span!("confirm")).await,
+            Effect::Kill => self.kill().instrument(span!("kill")).await,
+            Effect::Advance => self.advance().instrument(span!("advance", by = "database")).await,
+            Effect::Judge => self.judge().instrument(span!("judge", by = "analysis")).await,
+            Effect::Settle => self.settle().instrument(span!("settle", by = "database")).await,
+            Effect::Release => self.release().instrument(span!("release", by = "database")).await,
+            Effect::Remove => self.remove().instrument(span!("remove")).await,
             Effect::DiscardDoor => {
+                let _span = span!("discard door").entered();
                 if let Some(way) = self.way.take()
                     && let Err(error) = way.discard()
                 {

@@ -90,6 +90,7 @@ impl<S: Sandbox> Runner<S> {
         };
         let job = lease.job().clone();
         logged(&job, &Told::of_take_over(job.state));
+        self.span.record("job", tracing::field::display(&job.id));
         self.shared.queue.adopt(&job, orphan.job.lease_owner.as_ref());
         self.shared.queue.came_to(&job);
         self.claimed = true;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use super::told::{Told, logged};
 use super::{Order, Runner, again, chain};
@@ -12,6 +12,7 @@ use crate::domain::scan::{Job, Lease};
 use crate::domain::state::{Event, Transition, step};
 use crate::queue::Settlement;
 use crate::sandbox::Sandbox;
+use crate::span::span;
 use crate::store::{Advanced, Rows, SettleError, Settled, StoreError};
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::Ending;
@@ -164,7 +165,8 @@ impl<S: Sandbox> Runner<S> {
         let handle = self.container.clone().unwrap_or_else(|| self.name.clone());
         match self.shared.sandbox.remove(&handle).await {
             Ok(()) => {
-                if let Err(error) = self.shared.store.container_gone(&self.name).await {
+                let written = self.shared.store.container_gone(&self.name);
+                if let Err(error) = written.instrument(span!("note it gone", by = "database")).await {
                     // Removing it again does no harm, and ends in writing that down.
                     self.shared.leave(&self.name);
                     self.shared.trouble("writing down that a container is gone", &error);

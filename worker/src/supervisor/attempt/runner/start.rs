@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::settle::{settle_until_answered, told_queue};
 use super::told::{Told, logged};
@@ -15,6 +16,7 @@ use crate::domain::target::Target;
 use crate::gateway::{Door, GatewayError};
 use crate::queue::{Claimed, QueueError, Settlement};
 use crate::sandbox::{Outcome, Request, Sandbox, Waiting as _};
+use crate::span::span;
 use crate::store::{Obligation, Rows, Settled};
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::outcome_name;
@@ -103,9 +105,8 @@ impl<S: Sandbox> Runner<S> {
         };
         match self.shared.sandbox.create(&request).await {
             Ok(id) => {
-                if let Err(error) =
-                    self.shared.store.container_created(&self.name, &self.shared.worker, &id).await
-                {
+                let written = self.shared.store.container_created(&self.name, &self.shared.worker, &id);
+                if let Err(error) = written.instrument(span!("note its id", by = "database")).await {
                     self.container = Some(id);
                     return self.troubled("writing down a container's id", &error);
                 }
@@ -154,7 +155,7 @@ impl<S: Sandbox> Runner<S> {
 
     /// Takes a row. One whose URL cannot be fetched ends at once and the untouched container takes the next.
     pub(super) async fn claim(&mut self) -> Seen {
-        if !self.called().await {
+        if !self.called().instrument(span!("wait", by = "queue")).await {
             return Seen::Nothing;
         }
         let container = self.container.clone().unwrap_or_default();
@@ -164,7 +165,8 @@ impl<S: Sandbox> Runner<S> {
                 return Seen::Nothing;
             }
             let sent = Moment::now();
-            match self.shared.queue.claim(&container).await {
+            let claimed = self.shared.queue.claim(&container);
+            match claimed.instrument(span!("claim", by = "database")).await {
                 Ok(Claimed::Job(lease)) => match self.take(lease, sent).await {
                     Taken::Work => return Seen::Done,
                     Taken::Next => {}
@@ -182,7 +184,7 @@ impl<S: Sandbox> Runner<S> {
                         // A job given to it would fail, and the job would be counted for it.
                         () = waiting.died() => return Seen::Nothing,
                         _ = orders.wait_for(|order| *order >= Order::Drain) => {}
-                        due = self.shared.queue.due() => if let Err(error) = due {
+                        due = self.shared.queue.due().instrument(span!("wait", by = "queue")) => if let Err(error) = due {
                             return self.unclaimed("waiting for due jobs", &error);
                         },
                         () = tokio::time::sleep_until(until) => return Seen::Nothing,
@@ -214,6 +216,7 @@ impl<S: Sandbox> Runner<S> {
         match Target::parse(&job.url) {
             Ok(target) => {
                 let terms = Terms::of(&job, &self.shared.config);
+                self.span.record("job", tracing::field::display(&job.id));
                 self.claimed = true;
                 renewed(&self.lines.asked, sent);
                 self.shared.notes.send(Note::Claimed { attempt: self.number, job: job.id.clone() });
