@@ -4,6 +4,7 @@
 //! the other modules together; none of them knows it.
 
 mod assemble;
+pub mod bench;
 mod bullmq;
 pub mod completions;
 pub mod config;
@@ -63,6 +64,7 @@ enum Command {
     Db(db::Args),
     Config(config::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Egress(egress::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -72,6 +74,8 @@ enum Command {
     Demo(demo::Args),
     #[command(hide = true)]
     DemoSite(demo_site::DemoSiteArgs),
+    #[command(hide = true)]
+    BenchSubmitter(bench::SubmitterArgs),
 }
 
 /// The program, from its arguments to its exit code.
@@ -92,12 +96,14 @@ pub fn main() -> ExitCode {
         Command::Db(args) => block_on(db::run(args)),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => block_on(doctor::run(args)),
+        Command::Bench(args) => block_on(bench::run(args)),
         Command::Egress(args) => egress::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Gateway(args) => gateway::run(args),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::DemoSite(args) => block_on(demo_site::run(args)),
+        Command::BenchSubmitter(args) => block_on(bench::submit(args)),
     };
     ended.unwrap_or_else(|error| problem::report(&error)).into()
 }

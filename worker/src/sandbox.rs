@@ -13,6 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub mod attestation;
+pub mod bare;
 mod bridge;
 mod death;
 pub mod docker;

@@ -66,7 +66,7 @@ impl Docker {
     }
 
     /// Asked once: control groups do not change under a running kernel.
-    async fn cgroup(&self) -> Result<Cgroup, SandboxError> {
+    pub(super) async fn cgroup(&self) -> Result<Cgroup, SandboxError> {
         let ask = || async { Ok(self.engine.info().await?.cgroup) };
         self.cgroup.get_or_try_init(ask).await.copied()
     }
