@@ -5,9 +5,14 @@
 //! loopback is fetched. Owns no part of what it measures but the rival ways to the same end.
 
 mod docker_run;
+mod empty;
+mod gateway;
 mod installation;
 mod observed;
+mod queue;
 mod report;
+mod resources;
+mod rows;
 mod scans;
 mod series;
 mod site;
@@ -41,7 +46,8 @@ const SUBMITTER: &str = "bench-submitter";
 ///
 /// Cold and warm scans of a small page on loopback, the hand-over, and many scans at once, in turns with `docker run
 /// --rm` of the same image and limits and with the engine driven bare, by our own container specification and nothing
-/// else. A table of medians and tails, and of ratios. Databases are made in the folder named by --dir, because a disk
+/// else; the queue with an empty sandbox, claims and listings among a million rows, processor time and memory, and the
+/// gateway. A table of medians and tails, and of ratios. Databases are made in the folder named by --dir, because a disk
 /// that has to keep what it is told is part of what is measured; nothing else is touched, and nothing but loopback is
 /// fetched. On a machine with other work to do only the ratios mean something.
 #[derive(Debug, clap::Args)]
@@ -62,6 +68,14 @@ pub struct Args {
     /// Measure this part only; may be given again
     #[arg(long, value_name = "PART", value_enum)]
     pub only: Vec<Part>,
+
+    /// Rows at which claims and listings are measured at most: 1000, 100000 and 1000000 are
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = count(1_000_000))]
+    pub most_rows: usize,
+
+    /// MiB that go through the gateway, 1 to 65536
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = count(65_536))]
+    pub volume: usize,
 
     /// One compact JSON document with every sample: {"machine", "measurements", "ratios", "notMeasured", "kept"}
     #[arg(long)]
@@ -86,6 +100,16 @@ pub enum Part {
     Scans,
     /// Many scans at once
     Throughput,
+    /// The embedded queue with a sandbox that is empty, ten jobs for each of --scans
+    Queue,
+    /// A claim and a listing with few rows and with many
+    Rows,
+    /// Processor time and memory of a worker and its gateway
+    Resources,
+    /// Bytes and connections through the gateway
+    Gateway,
+    /// The queue in the Redis of the settings, alone and with the database: only where named, because it fills that Redis
+    Bullmq,
 }
 
 fn count(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync {
@@ -142,6 +166,22 @@ async fn measure(bench: &Bench, args: &Args) -> anyhow::Result<Report> {
     }
     if wanted(Part::Throughput) {
         throughput::measure(bench, args.scans, &mut report).await?;
+    }
+    if wanted(Part::Queue) {
+        queue::measure(bench, args.scans, &mut report).await?;
+    }
+    if wanted(Part::Rows) {
+        rows::measure(bench, args.runs, args.most_rows, &mut report).await?;
+    }
+    if wanted(Part::Resources) {
+        resources::measure(bench, args.scans, &mut report).await?;
+    }
+    if wanted(Part::Gateway) {
+        let bytes = u64::try_from(args.volume).unwrap_or(u64::MAX) << 20;
+        gateway::measure(bench, args.runs, bytes, &mut report).await?;
+    }
+    if args.only.contains(&Part::Bullmq) {
+        queue::measure_redis(bench, args.scans, &mut report).await?;
     }
     report.kept = bench.kept();
     Ok(report)

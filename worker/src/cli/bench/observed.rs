@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::sandbox::docker::Docker;
 use crate::sandbox::waiting::DockerWaiting;
 use crate::sandbox::{
-    Attestation, EngineVersion, Found, Ran, Request, Sandbox, SandboxError, Standing, Waiting,
+    Attestation, EngineVersion, Found, Outcome, Ran, Request, Sandbox, SandboxError, Standing, Waiting,
 };
 
 /// How long containers may take to be made or removed between two measurements.
@@ -24,6 +24,8 @@ struct Containers {
     living: HashMap<String, Living>,
     /// When the last job was handed over, and when that container's part was over.
     last: Option<HandedOver>,
+    /// What the container said that had the last job.
+    report: Option<Vec<u8>>,
     /// The name of the one that is left to be looked at.
     kept: Option<String>,
 }
@@ -72,6 +74,11 @@ impl Book {
     /// The container's part in the scan that ended last.
     pub(super) fn last(&self) -> Option<HandedOver> {
         self.look().last
+    }
+
+    /// What the container said that had the last job.
+    pub(super) fn report(&self) -> Option<Vec<u8>> {
+        self.look().report.clone()
     }
 
     /// The name of the container that was left.
@@ -235,7 +242,12 @@ impl Waiting for ObservedWaiting {
         let at = Instant::now();
         let ran = waiting.run(invocation, attempt, timeout, cancel, may_kill).await;
         let over = Instant::now();
-        book.note(|containers| containers.last = Some(HandedOver { at, over }));
+        book.note(|containers| {
+            containers.last = Some(HandedOver { at, over });
+            if let Outcome::Reported(said) = &ran.outcome {
+                containers.report = Some(said.clone());
+            }
+        });
         ran
     }
 }

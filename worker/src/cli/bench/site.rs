@@ -34,6 +34,11 @@ impl Site {
         Ok(Self { address, connected, _serving: serving })
     }
 
+    /// Where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The URL of a page that nobody else asks for.
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -1,0 +1,215 @@
+//! The queue with nothing in it that takes time: jobs that are reported the moment they are handed over.
+//!
+//! Each job is claimed, analysed and settled as any other, with every row of a real scan, on a disk that has to keep
+//! what was committed. Only the container is missing.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use tokio::task::JoinSet;
+
+use super::empty::Empty;
+use super::installation::{Installation, Working, database, job, renamed};
+use super::report::Report;
+use super::series::{Series, Unit};
+use super::stage::Bench;
+use super::throughput::per_second;
+use crate::cli::{assemble, bullmq};
+use crate::domain::scan::{ScanId, WorkerId};
+use crate::domain::state::State;
+use crate::metrics::Metrics;
+use crate::queue::bullmq::consumer::{Consumer, ConsumerConfig, Taken};
+use crate::queue::bullmq::producer::{NewEntry, Producer};
+use crate::queue::bullmq::{BullMqConfig, Keys, Link};
+use crate::supervisor::{Parts, Progress};
+
+/// Jobs for each scan that is asked for: they are that much faster.
+const JOBS_A_SCAN: usize = 10;
+
+/// Jobs that are put into the queue at once.
+const BLOCK: usize = 500;
+
+/// The rate is taken of each such part of the jobs.
+const PARTS: usize = 10;
+
+/// Jobs at once.
+const AT_ONCE: [usize; 2] = [5, 100];
+
+/// The embedded queue.
+pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) -> anyhow::Result<()> {
+    let empty = empty(bench).await?;
+    for at_once in AT_ONCE {
+        let rates = settled(bench, &empty, at_once, scans * JOBS_A_SCAN, None).await?;
+        let what = format!("embedded queue, empty sandbox, {at_once} at once, claim to settled");
+        report.measured(Series::new(format!("queue{at_once}"), what, Unit::PerSecond, rates));
+    }
+    Ok(())
+}
+
+/// The queue in Redis that the settings name, alone and with the database behind it. The queue in it is one of this
+/// run's own, which stays there.
+pub(super) async fn measure_redis(bench: &Bench, scans: usize, report: &mut Report) -> anyhow::Result<()> {
+    let Some(config) = bullmq::config(bench.settings(), "bench")? else {
+        bail!("no Redis is named; set REDIS_URL to one that may be filled");
+    };
+    let empty = empty(bench).await?;
+    for at_once in AT_ONCE {
+        let own = |kind: &str| {
+            let name = format!("{kind}-{}", uuid::Uuid::new_v4());
+            BullMqConfig { keys: Keys::new(&bench.settings().queue.prefix, &name), ..config.clone() }
+        };
+        let jobs = scans * JOBS_A_SCAN;
+        let rates = taken_and_completed(own("alone"), at_once, jobs).await?;
+        let what = format!("queue in Redis alone, {at_once} at once, take to complete");
+        report.measured(Series::new(format!("bullmq{at_once}"), what, Unit::PerSecond, rates));
+        let rates = settled(bench, &empty, at_once, jobs, Some(own("behind"))).await?;
+        let what = format!("queue in Redis and database, empty sandbox, {at_once} at once");
+        report.measured(Series::new(format!("bullmqDatabase{at_once}"), what, Unit::PerSecond, rates));
+    }
+    Ok(())
+}
+
+/// A sandbox that repeats what a container said of the page.
+async fn empty(bench: &Bench) -> anyhow::Result<Empty> {
+    let mut installation = Installation::start(bench, "sample", 0).await?;
+    installation.scan(bench, None).await?;
+    let said = installation.book.report().context("the scan of the page has no report")?;
+    installation.stop().await?;
+    let address = bench.site().address();
+    Empty::repeating(&said, &address.ip().to_string(), address.port())
+}
+
+/// Jobs a second from the first claim to the last end, for each part of them.
+async fn settled(
+    bench: &Bench,
+    empty: &Empty,
+    at_once: usize,
+    jobs: usize,
+    bullmq: Option<BullMqConfig>,
+) -> anyhow::Result<Vec<f64>> {
+    let name = format!("queue-{}-{at_once}", if bullmq.is_some() { "redis" } else { "embedded" });
+    let (store, _) = database(bench, &name).await?;
+    let url = bench.site().url("/queue");
+    match &bullmq {
+        None => {
+            for block in blocks(jobs) {
+                store.submit(vec![job(&url); block].into_iter().map(renamed).collect()).await?;
+            }
+        }
+        Some(config) => {
+            let entry = || NewEntry::scan(&ScanId::fresh(), "local", &url, 1);
+            fill(config, jobs, entry).await?;
+        }
+    }
+    let worker = WorkerId::fresh();
+    let real = assemble::parts(bench.settings(), store, worker, true, Metrics::new()).await?;
+    let mut config = real.config;
+    // There is no container whose walls could be tried, and no engine whose uids could be taken.
+    (config.slots, config.walls, config.engine.id) = (at_once, None, "empty".to_owned());
+    let parts = Parts {
+        store: real.store,
+        sandbox: empty.clone(),
+        gateway: real.gateway,
+        rules: real.rules,
+        config,
+        worker: real.worker,
+        run_base: real.run_base,
+        reserved_only: false,
+        bullmq,
+        metrics: real.metrics,
+    };
+    let mut working = Working::start(parts).await?;
+    let moments = ends(&mut working, jobs).await?;
+    working.stop().await?;
+    Ok(moments.rates())
+}
+
+/// When jobs began and ended.
+struct Moments {
+    begun: Instant,
+    ends: Vec<Instant>,
+}
+
+impl Moments {
+    fn rates(&self) -> Vec<f64> {
+        let size = self.ends.len().div_ceil(PARTS).max(1);
+        let mut since = self.begun;
+        let mut rates = Vec::new();
+        for part in self.ends.chunks(size) {
+            if let Some(&last) = part.last() {
+                rates.push(per_second(part.len(), last.saturating_duration_since(since)));
+                since = last;
+            }
+        }
+        rates
+    }
+}
+
+async fn ends(working: &mut Working, jobs: usize) -> anyhow::Result<Moments> {
+    let mut begun = None;
+    let mut ends = Vec::with_capacity(jobs);
+    while ends.len() < jobs {
+        match working.next().await? {
+            (at, Progress::Fetching(_)) => drop(begun.get_or_insert(at)),
+            (at, Progress::Ended(_, State::Completed)) => ends.push(at),
+            (_, Progress::Ended(id, state)) => bail!("job {id} ended {state} and not COMPLETED"),
+            _ => {}
+        }
+    }
+    let begun = begun.context("no job began")?;
+    Ok(Moments { begun, ends })
+}
+
+fn blocks(jobs: usize) -> impl Iterator<Item = usize> {
+    (0..jobs).step_by(BLOCK).map(move |from| BLOCK.min(jobs - from))
+}
+
+async fn fill(config: &BullMqConfig, jobs: usize, entry: impl Fn() -> NewEntry) -> anyhow::Result<()> {
+    let producer = Producer::new(Link::new(&config.redis, config.keys.clone())?.into());
+    for block in blocks(jobs) {
+        let entries: Vec<_> = (0..block).map(|_| entry()).collect();
+        producer.add(&entries).await.context("cannot fill the queue in Redis")?;
+    }
+    Ok(())
+}
+
+/// Our consumer with jobs that are nothing, as BullMQ's own worker with an empty processor.
+async fn taken_and_completed(config: BullMqConfig, at_once: usize, jobs: usize) -> anyhow::Result<Vec<f64>> {
+    let entry = || NewEntry {
+        name: "empty".to_owned(),
+        data: serde_json::json!({}),
+        id: None,
+        opts: serde_json::Map::new(),
+    };
+    fill(&config, jobs, entry).await?;
+    let link = Link::new(&config.redis, config.keys.clone())?;
+    let settings = ConsumerConfig {
+        name: None,
+        lock: config.lock,
+        stalled_interval: config.stalled_interval,
+        max_stalled: config.max_stalled,
+    };
+    let consumer = std::sync::Arc::new(Consumer::new(link.into(), settings));
+    let begun = Instant::now();
+    let mut lanes = JoinSet::new();
+    for lane in 0..at_once {
+        let consumer = std::sync::Arc::clone(&consumer);
+        lanes.spawn(async move {
+            let (token, mut ends) = (format!("bench:{lane}"), Vec::new());
+            while let Taken::Entry(entry) = consumer.take(&token).await? {
+                consumer.complete(&entry, &token, "null").await?;
+                ends.push(Instant::now());
+            }
+            Ok::<_, crate::queue::RedisError>(ends)
+        });
+    }
+    let mut all = Vec::with_capacity(jobs);
+    while let Some(lane) = lanes.join_next().await {
+        all.extend(lane.context("taking entries failed")?.context("cannot use the queue in Redis")?);
+    }
+    if all.len() != jobs {
+        bail!("{} of {jobs} entries were completed", all.len());
+    }
+    all.sort_unstable();
+    Ok(Moments { begun, ends: all }.rates())
+}

@@ -1,0 +1,174 @@
+//! What a worker and its gateway use of the machine: processor time a scan, and memory while scans go by.
+//!
+//! The worker is another process of this program, so that neither the page's server nor the measuring counts.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use super::installation::{database, job, renamed};
+use super::report::Report;
+use super::series::{Series, Unit};
+use super::stage::Bench;
+use crate::domain::state::State;
+use crate::store::Store;
+
+/// Jobs that wait all the time.
+const QUEUED: usize = 10_000;
+
+/// Jobs that are put into the queue at once.
+const BLOCK: usize = 1_000;
+
+/// How often memory is looked at while the scans go by.
+const LOOKS: usize = 10;
+
+/// Between two looks at how many scans have ended.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// No scan takes so long.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Measures over so many scans.
+pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) -> anyhow::Result<()> {
+    let (store, path) = database(bench, "resources").await?;
+    bench.answers_for(store.instance().await?);
+    let url = bench.site().url("/resources");
+    let jobs = QUEUED + scans;
+    for from in (0..jobs).step_by(BLOCK) {
+        let block = BLOCK.min(jobs - from);
+        store.submit(vec![job(&url); block].into_iter().map(renamed).collect()).await?;
+    }
+    let mut worker = worker(bench, &path)?;
+    let first = ended(&store, 1, &mut worker).await?;
+    let processes = Processes::of(&worker)?;
+    let begun = processes.cpu()?;
+    let (mut memory, mut cpu, mut last) = (Vec::new(), Vec::new(), (first, begun));
+    for look in 1..=LOOKS.min(scans) {
+        let done = ended(&store, 1 + scans * look / LOOKS.min(scans), &mut worker).await?;
+        let used = processes.cpu()?;
+        memory.push(processes.resident()?);
+        cpu.push((used - last.1).as_secs_f64() * 1e3 / (done - last.0).max(1) as f64);
+        last = (done, used);
+    }
+    let (done, used) = last;
+    stop(worker).await?;
+    let whole = (used - begun).as_secs_f64() * 1e3 / (done - first).max(1) as f64;
+    let what = format!("processor time of worker and gateway for a scan, over {} scans", done - first);
+    report.measured(Series::new("cpuPerScan", what, Unit::Millis, vec![whole]));
+    let what = "  and for a scan of each tenth of them (the kernel counts in steps of 10 ms)";
+    report.measured(Series::new("cpuPerScanOfTenths", what, Unit::Millis, cpu));
+    let what = format!("worker and gateway resident, {QUEUED} jobs queued, after each tenth of the scans");
+    report.measured(Series::new("resident", what, Unit::Mebibytes, memory));
+    Ok(())
+}
+
+fn worker(bench: &Bench, database: &Path) -> anyhow::Result<Child> {
+    let settings = bench.settings();
+    let mut command = Command::new(super::THIS_PROGRAM);
+    command
+        .arg("worker")
+        .env("SAFEURL_DATABASE_URL", format!("file:{}", database.display()))
+        .env("SAFEURL_SANDBOX_RUN_DIR", &settings.sandbox.run_dir)
+        .env("SAFEURL_SANDBOX_IMAGE", &bench.image().id)
+        .env("SAFEURL_GATEWAY_ALLOW_NETWORKS", "127.0.0.1/32")
+        .env("SAFEURL_QUEUE_KIND", "embedded")
+        .env("SAFEURL_LOG_LEVEL", settings.log.level.as_str());
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn();
+    started.context("cannot start a worker")
+}
+
+/// Drains it: what runs may end.
+async fn stop(mut worker: Child) -> anyhow::Result<()> {
+    if let Some(pid) =
+        worker.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
+    {
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .context("cannot stop the worker")?;
+    }
+    let ended = worker.wait().await.context("cannot wait for the worker")?;
+    if ended.success() { Ok(()) } else { bail!("the worker ended with {ended}") }
+}
+
+/// Waits until at least so many scans have a result, and says how many.
+async fn ended(store: &Store, scans: usize, worker: &mut Child) -> anyhow::Result<u64> {
+    let wanted = u64::try_from(scans).unwrap_or(u64::MAX);
+    let mut until = Instant::now() + LONG;
+    let mut before = 0;
+    loop {
+        let counts = store.counts().await.context("cannot count jobs")?;
+        let of =
+            |state: State| counts.iter().find(|(counted, _)| *counted == state).map_or(0, |(_, jobs)| *jobs);
+        if of(State::Failed) + of(State::TimedOut) > 0 {
+            bail!("a scan has no result");
+        }
+        let done = of(State::Completed);
+        if done >= wanted {
+            return Ok(done);
+        }
+        if done > before {
+            (before, until) = (done, Instant::now() + LONG);
+        }
+        if let Some(ended) = worker.try_wait().context("cannot look at the worker")? {
+            bail!("the worker ended with {ended}");
+        }
+        if Instant::now() >= until {
+            bail!("no scan ended for a minute");
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// What the kernel counts processor time in towards programs (`USER_HZ`, time(7)), whatever it counts in itself.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A worker and its gateway.
+struct Processes(Vec<u32>);
+
+impl Processes {
+    fn of(worker: &Child) -> anyhow::Result<Self> {
+        let parent = worker.id().context("the worker ended")?;
+        let processes = std::fs::read_dir("/proc").context("cannot read /proc")?.flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let children = pids.filter(|pid| stat(*pid).is_ok_and(|stat| stat.parent == parent));
+        let all: Vec<_> = std::iter::once(parent).chain(children).collect();
+        if all.len() == 2 { Ok(Self(all)) } else { bail!("the worker has {} processes and not 2", all.len()) }
+    }
+
+    fn cpu(&self) -> anyhow::Result<Duration> {
+        self.0.iter().map(|pid| Ok(stat(*pid)?.cpu)).sum()
+    }
+
+    /// In MiB.
+    fn resident(&self) -> anyhow::Result<f64> {
+        self.0.iter().map(|pid| resident_kib(*pid).map(|kib| kib / 1024.0)).sum()
+    }
+}
+
+/// What `/proc/<pid>/stat` says (proc(5)).
+struct Stat {
+    parent: u32,
+    cpu: Duration,
+}
+
+fn stat(pid: u32) -> anyhow::Result<Stat> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name stands in parentheses and may have any characters; the state follows.
+    let (_, rest) = text.rsplit_once(") ").context("no name")?;
+    let fields: Vec<_> = rest.split(' ').collect();
+    let field = |number: usize| -> anyhow::Result<u64> {
+        Ok(fields.get(number - 3).context("too few fields")?.parse()?)
+    };
+    let ticks = field(14)? + field(15)?;
+    let cpu = TICK * u32::try_from(ticks).context("too many ticks")?;
+    Ok(Stat { parent: u32::try_from(field(4)?)?, cpu })
+}
+
+fn resident_kib(pid: u32) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
