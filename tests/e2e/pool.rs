@@ -97,6 +97,7 @@ fn a_job_gets_a_container_that_waits_and_another_one_takes_its_place() {
     assert_eq!(fetched_by(&stage)["warm"], true);
     assert!(before.contains(&used), "{used} is none of {before:?}");
     assert_eq!(site.hits("/"), 1);
+    stage.wait_for(&format!("SELECT count(*) FROM containers WHERE container_id = '{used}'"), "0", LONG);
     let after = until_running(&stage, 2);
     assert!(!after.contains(&used), "{after:?}");
     worker.signal("-TERM");

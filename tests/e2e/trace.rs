@@ -9,7 +9,7 @@ use crate::site::{Site, article};
 use crate::stage::Stage;
 
 /// What is done for a scan, from its submit to the removal of its container, in the order in which it begins.
-const DONE: [&str; 25] = [
+const DONE: [&str; 24] = [
     "submit",
     "oblige",
     "open door",
