@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora fuzz lint pictures compiler engine systemd interop compose network minutes url corpora
+.PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora fuzz lint pictures trace compiler engine systemd interop compose network minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -86,6 +86,10 @@ chaos: minutes stage ## Kill workers, gateways, engine, Redis and sqld for MINUT
 pictures: engine stage ## Draw the pictures of the README anew, from what the program prints
 	@$(SUPPORT)/ensure-tools.sh nextest
 	UPDATE_PICTURES=1 cargo nextest run --locked -p safeurl --features embed-fetcher -E 'binary(pictures)'
+
+# Different on each run and therefore compared with nothing.
+trace: engine stage ## Draw where the time of one warm scan goes into the README, on a quiet machine
+	cargo test --locked --release -p safeurl --features embed-fetcher --test pictures -- --ignored where_the_time
 
 # By the wall clock and therefore no test: whatever else the machine does is measured too.
 neighbours: engine stage ## Measure a normal scan alone and beside four hostile ones, on a quiet machine

@@ -35,7 +35,7 @@ const COLOURS: [(&str, &str); 7] = [
     ("between", "#8b8680"),
 ];
 /// A whole whose parts say who is waited for.
-const WHOLE: &str = "#94a3b8";
+const WHOLE: &str = "#7c8ba1";
 
 /// The picture of a trace. `url` is shown as it is, so it has to be masked.
 #[must_use]
@@ -45,7 +45,7 @@ pub(super) fn draw(url: &str, trace: &Trace) -> String {
     let end = parts.iter().map(|part| part.end_us).max().unwrap_or(1).max(1);
     let x = |us: i64| LEFT + (RIGHT - LEFT) * us.max(0) as f64 / end as f64;
     let bottom = TOP + ROW * parts.len() as f64;
-    let height = bottom + 44.0;
+    let height = bottom + 56.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" font-family=\"ui-sans-serif, system-ui, sans-serif\" font-size=\"12\" fill=\"#1f2937\">\n\
@@ -69,7 +69,7 @@ pub(super) fn draw(url: &str, trace: &Trace) -> String {
         text(&mut svg, (x(stored), bottom + 24.0), style, &format!("stored: {}", millis(stored)));
     }
     if let Some(note) = before(trace) {
-        text(&mut svg, (16.0, bottom + 24.0), "fill=\"#4b5563\"", &note);
+        text(&mut svg, (16.0, bottom + 42.0), "fill=\"#4b5563\"", &note);
     }
     svg.push_str("</svg>\n");
     svg
@@ -87,7 +87,7 @@ fn legend(svg: &mut String, trace: &Trace) {
         );
         text(svg, (at + 15.0, 47.0), "", &label);
         // About the width of the text, in a font that nobody knows.
-        at += 35.0 + 6.6 * label.chars().count() as f64;
+        at += 30.0 + 6.3 * label.chars().count() as f64;
     }
 }
 
@@ -104,10 +104,7 @@ fn row(svg: &mut String, top: f64, part: &Part, from: f64, to: f64) {
     // What began before the submit counts from there on.
     let (mark, shown) =
         if part.start_us < 0 { ("◂ ", part.end_us) } else { ("", part.end_us - part.start_us) };
-    let (at, anchor) =
-        if from + width + 70.0 < WIDTH { (from + width + 5.0, "start") } else { (from - 5.0, "end") };
-    let style = format!("fill=\"#4b5563\" text-anchor=\"{anchor}\"");
-    text(svg, (at, base), &style, &format!("{mark}{}", millis(shown)));
+    text(svg, (from + width + 5.0, base), "fill=\"#4b5563\"", &format!("{mark}{}", millis(shown)));
 }
 
 /// What was done for the job before it was there.
