@@ -10,7 +10,7 @@ BUILDKIT = $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 unexport URL
 export SCAN_TARGET := $(value URL)
 
-.PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora fuzz lint pictures trace compiler engine systemd interop compose network minutes url corpora
+.PHONY: help demo build stage image scan test mutants-spec neighbours model chaos test-corpora fuzz lint pictures trace bench compiler engine systemd interop compose network minutes url corpora
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -95,6 +95,13 @@ trace: engine stage ## Draw where the time of one warm scan goes into the README
 neighbours: engine stage ## Measure a normal scan alone and beside four hostile ones, on a quiet machine
 	cargo test --locked --release -p safeurl --features embed-fetcher --test hostile-servers --test hostile -- \
 	--ignored --nocapture how_long_a_normal_scan_takes
+
+# Databases are made in the folder DIR, on whose disk they are measured.
+bench: engine build ## Measure scans, queue, memory, fetcher and gateway beside docker run, the bare engine and the usual worker in Node; DIR=folder
+	@$(SUPPORT)/ensure-programs.sh python3
+	@$(SUPPORT)/ensure-interop.sh target/interop
+	@$(SUPPORT)/ensure-rivals.sh target/bench/node
+	python3 tests/bench/run.py --binary $(SAFEURL) --rivals target/bench/node --output target/bench/bench.json $(if $(DIR),--dir "$(DIR)")
 
 corpora:
 	@test -d "$(CORPORA)" || { echo "error: no corpora at $(CORPORA); hint: SAFEURL_CORPORA=/path/to/corpora make test-corpora" >&2; exit 1; }

@@ -42,7 +42,9 @@ pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) ->
         let block = BLOCK.min(jobs - from);
         store.submit(vec![job(&url); block].into_iter().map(renamed).collect()).await?;
     }
-    let mut worker = worker(bench, &path)?;
+    // As a service's, its log goes somewhere.
+    let log = bench.folder().join("worker.log");
+    let mut worker = worker(bench, &path, &log)?;
     let first = ended(&store, 1, &mut worker).await?;
     let processes = Processes::of(&worker)?;
     let begun = processes.cpu()?;
@@ -66,7 +68,8 @@ pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) ->
     Ok(())
 }
 
-fn worker(bench: &Bench, database: &Path) -> anyhow::Result<Child> {
+fn worker(bench: &Bench, database: &Path, log: &Path) -> anyhow::Result<Child> {
+    let log = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let settings = bench.settings();
     let mut command = Command::new(super::THIS_PROGRAM);
     command
@@ -77,7 +80,7 @@ fn worker(bench: &Bench, database: &Path) -> anyhow::Result<Child> {
         .env("SAFEURL_GATEWAY_ALLOW_NETWORKS", "127.0.0.1/32")
         .env("SAFEURL_QUEUE_KIND", "embedded")
         .env("SAFEURL_LOG_LEVEL", settings.log.level.as_str());
-    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn();
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn();
     started.context("cannot start a worker")
 }
 
