@@ -24,17 +24,18 @@ impl FileWatch {
         Self { paths: [path.to_owned(), PathBuf::from(log)], inotify }
     }
 
-    /// Forgets the news so far and returns what waits for the next. The files are named anew each time: the log
-    /// may not be there yet, or be another one. Watching a file twice is one watch.
-    pub(super) fn arm(&self) -> impl Future<Output = ()> + '_ {
+    /// Takes the news so far, says whether there was some, and returns what waits for the next. The files are named anew
+    /// each time: the log may not be there yet, or be another one. Watching a file twice is one watch.
+    pub(super) fn arm(&self) -> (bool, impl Future<Output = ()> + '_) {
+        let mut news = false;
         if let Some(inotify) = &self.inotify {
             for path in &self.paths {
                 // A missing file is watched once it is there; until then the owner looks by time.
                 let _ = inotify::add_watch(inotify.get_ref(), path, WatchFlags::MODIFY);
             }
-            drain(inotify.get_ref());
+            news = drain(inotify.get_ref());
         }
-        self.changed()
+        (news, self.changed())
     }
 
     async fn changed(&self) {
@@ -84,21 +85,23 @@ mod tests {
         mine.prepare().await.expect("a migrated database");
         let watch = FileWatch::on_database(mine.path().expect("a file"));
         for _ in 0..3 {
-            let news = watch.arm();
+            let (_, news) = watch.arm();
             theirs.one("https://example.com/").await;
             heard(news).await;
         }
     }
 
     #[tokio::test]
-    async fn what_happened_before_the_watch_was_armed_is_no_news() {
+    async fn what_happened_before_the_watch_was_armed_is_told_and_no_news_from_then_on() {
         let folder = Folder::new();
         let store = folder.open().await;
         store.prepare().await.expect("a migrated database");
         let watch = FileWatch::on_database(store.path().expect("a file"));
-        drop(watch.arm());
+        assert!(!watch.arm().0);
         store.one("https://example.com/").await;
-        assert!(watch.arm().now_or_never().is_none());
+        let (before, from_now_on) = watch.arm();
+        assert!(before && from_now_on.now_or_never().is_none());
+        assert!(!watch.arm().0, "it is told once");
     }
 
     #[tokio::test]
@@ -111,7 +114,7 @@ mod tests {
         drop(watch.arm());
         std::fs::remove_file(&log).expect("the log goes");
         std::fs::write(&log, b"").expect("a new log");
-        let news = watch.arm();
+        let (_, news) = watch.arm();
         std::fs::write(&log, b"frames").expect("a commit");
         heard(news).await;
     }

@@ -1,5 +1,10 @@
 //! News that only a file gives.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::EmbeddedQueue;
 use super::tests::{due, queue};
 use crate::store::testing::Folder;
 
@@ -14,4 +19,26 @@ async fn rows_of_other_processes_on_the_file_wake_a_waiting_queue() {
         let lease = queue.claim("box").await.expect("an answer").expect("the job");
         assert_eq!(lease.job().id, id);
     }
+}
+
+/// The commit can be seen only a little after the file has changed, and whoever waits also has other things to hear.
+#[tokio::test]
+async fn news_are_not_forgotten_with_a_wait_that_is_dropped_before_the_row_can_be_seen() {
+    let folder = Folder::new();
+    let (mine, theirs) = (folder.open().await, folder.open().await);
+    mine.prepare().await.expect("a migrated database");
+    // The row itself brings no news here, so that only what was heard before can lead to it.
+    let queue = EmbeddedQueue { watch: None, ..queue(&mine, false) };
+    // News are worth looks for half a second, in which a busy machine may not come to write the row.
+    for _ in 0..5 {
+        queue.hear();
+        assert!(timeout(Duration::from_millis(5), queue.due()).await.is_err(), "there is no row yet");
+        let (found, _) =
+            tokio::join!(timeout(Duration::from_secs(2), queue.due()), theirs.one("https://example.com/"));
+        queue.claim("box").await.expect("an answer").expect("the job");
+        if found.is_ok() {
+            return;
+        }
+    }
+    panic!("nobody looked again");
 }
