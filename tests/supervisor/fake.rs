@@ -331,6 +331,10 @@ impl Fake {
         }
     }
 
+    fn is_alive(&self, id: &str) -> bool {
+        self.inside().containers.get(id).is_some_and(|container| !*container.dead.borrow())
+    }
+
     /// What the container does with its job.
     fn course(&self, id: &str) -> Option<Course> {
         self.inside().containers.get(id).and_then(|container| container.job.clone())

@@ -156,6 +156,9 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// already, and may be for ever, is [`SandboxError::Pending`] within seconds: ask again later.
     fn remove(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
+    /// The same for one that is known to be dead, without killing first.
+    fn remove_dead(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
+
     /// How a container stands.
     fn standing(&self, container: &str) -> impl Future<Output = Result<Standing, SandboxError>> + Send;
 
@@ -217,10 +220,10 @@ pub struct Ran {
     pub outcome: Outcome,
     /// The last of what it wrote to standard error; hostile text, to be escaped when shown.
     pub stderr_tail: String,
-    /// Milliseconds from the hand-over to the report or the end. Of a container that was followed: from its start to its end by
-    /// the engine's clock, so the wait for its job is in it; 0 when it is not known to have ended.
+    /// Milliseconds from the hand-over to the report or the end. Of a container that was followed: from its start to its
+    /// end by the engine's clock, so the wait for its job is in it; 0 when it is not known to have ended.
     pub run_ms: u64,
-    /// `None` where nobody waited for it, or the engine could not tell.
+    /// `None` where nobody waited for it, or the engine could not tell; else it is dead.
     pub exit_code: Option<i64>,
 }
 

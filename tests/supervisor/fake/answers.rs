@@ -81,6 +81,14 @@ impl Sandbox for Fake {
         Ok(())
     }
 
+    async fn remove_dead(&self, container: &str) -> Result<(), SandboxError> {
+        let id = self.find(container).unwrap_or_else(|| container.to_owned());
+        if self.is_alive(&id) {
+            self.violated(format!("{id} was taken for dead"));
+        }
+        self.remove(container).await
+    }
+
     async fn remove(&self, container: &str) -> Result<(), SandboxError> {
         self.answer(Op::Remove, "remove")?;
         let id = self.find(container).unwrap_or_else(|| container.to_owned());

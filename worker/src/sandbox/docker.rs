@@ -187,7 +187,11 @@ impl Sandbox for Docker {
     async fn remove(&self, container: &str) -> Result<(), SandboxError> {
         // An engine that removes a container while it is ending by itself may keep a ghost of it in its lists
         // (seen with Docker 20.10: "Removal In Progress" for ever). So it is dead first, where that can be had.
-        let _ = self.engine.kill(container).await;
+        let _ = self.engine.send_kill(container).await;
+        self.engine.remove(container).await
+    }
+
+    async fn remove_dead(&self, container: &str) -> Result<(), SandboxError> {
         self.engine.remove(container).await
     }
 

@@ -318,19 +318,22 @@ impl Engine {
         }
     }
 
+    /// Has it killed. An engine that answers has most likely waited for the death; [`Self::kill`] makes sure.
+    pub(super) async fn send_kill(&self, container: &str) -> Result<(), SandboxError> {
+        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+        let kill = self.call("kill a container", CALL, |client| async move {
+            client.kill_container(container, Some(options)).await
+        });
+        match kill.await {
+            // 409: it is not running.
+            Ok(()) | Err(SandboxError::Refused { status: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Kills; returns when the container is dead or gone.
     pub(super) async fn kill(&self, container: &str) -> Result<(), SandboxError> {
-        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-        let answer = self
-            .call("kill a container", CALL, |client| async move {
-                client.kill_container(container, Some(options)).await
-            })
-            .await;
-        match answer {
-            // 409: it is not running.
-            Ok(()) | Err(SandboxError::Refused { status: 404 | 409, .. }) => {}
-            Err(error) => return Err(error),
-        }
+        self.send_kill(container).await?;
         let end = Instant::now() + WORK;
         for pause in pauses() {
             match self.status(container).await? {

@@ -115,6 +115,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     files: Option<DoorFiles>,
     way: Option<Way>,
     container: Option<String>,
+    /// The engine said that its container is dead.
+    dead: bool,
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,
     /// Its container had waited for the job.
@@ -223,6 +225,7 @@ impl<S: Sandbox> Runner<S> {
             files: None,
             way: None,
             container: None,
+            dead: false,
             waiting: None,
             start_ms: None,
             warm: false,

@@ -55,6 +55,7 @@ impl<S: Sandbox> Runner<S> {
             "the container's part is over"
         );
         let Ran { outcome, stderr_tail, run_ms, exit_code } = ran;
+        self.dead = exit_code.is_some();
         if outcome == Outcome::Disowned {
             return Seen::Lost;
         }
@@ -122,6 +123,7 @@ impl<S: Sandbox> Runner<S> {
                 return Seen::Lost;
             }
         }
+        self.dead = true;
         Seen::Done
     }
 }

@@ -163,7 +163,10 @@ impl<S: Sandbox> Runner<S> {
         }
         // Without an id the create may still have reached the engine: the name finds it.
         let handle = self.container.clone().unwrap_or_else(|| self.name.clone());
-        match self.shared.sandbox.remove(&handle).await {
+        let sandbox = &self.shared.sandbox;
+        let removed =
+            if self.dead { sandbox.remove_dead(&handle).await } else { sandbox.remove(&handle).await };
+        match removed {
             Ok(()) => {
                 let written = self.shared.store.container_gone(&self.name);
                 if let Err(error) = written.instrument(span!("note it gone", by = "database")).await {
