@@ -102,6 +102,8 @@ fn the_trace_of_a_scan_has_every_part_each_within_its_whole_and_explains_the_tim
         wholes.push(part);
     }
     is_explained(&trace);
+    let of = |name: &str| parts.iter().find(|part| part.0 == name).expect("it was found before");
+    assert!(of("judge").2 <= of("advance").3, "it is judged while the edge is written: {parts:?}");
     let removal = parts.iter().skip_while(|part| part.0 != "remove").skip(1);
     let removal: Vec<_> = removal.take_while(|part| part.1 == 2).map(|part| &*part.0).collect();
     assert_eq!(removal, ["remove a container", "note it gone"], "what is known to be dead is not killed");

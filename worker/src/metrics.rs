@@ -135,12 +135,9 @@ impl Metrics {
         self.inner.book.run.observe(seconds(Duration::from_millis(run_ms)));
     }
 
-    /// Takes the time of an analysis.
-    pub async fn analysis<T>(&self, analysis: impl Future<Output = T>) -> T {
-        let began = Instant::now();
-        let judged = analysis.await;
-        self.inner.book.analysis.observe(seconds(began.elapsed()));
-        judged
+    /// An analysis took so long.
+    pub fn analysed(&self, took: Duration) {
+        self.inner.book.analysis.observe(seconds(took));
     }
 
     /// A job left this worker's hands: it ended, or it went back to the queue.

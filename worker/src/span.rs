@@ -10,6 +10,10 @@ pub const TARGET: &str = "safeurl::trace";
 
 /// One part of a scan, by its name and, where somebody is waited for, by whom.
 macro_rules! span {
+    // Of another whole than the one under way.
+    (of: $whole:expr, $name:literal $(, $field:ident = $value:expr)* $(,)?) => {
+        tracing::trace_span!(target: $crate::span::TARGET, parent: $whole, $name $(, $field = $value)*)
+    };
     ($name:literal $(, $field:ident = $value:expr)* $(,)?) => {
         tracing::trace_span!(target: $crate::span::TARGET, $name $(, $field = $value)*)
     };

@@ -1,41 +1,60 @@
 //! Runs the analysis beside the loop and not longer than its limit.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
+use tokio::task::JoinHandle;
+use tracing::Span;
 
 use crate::analysis::{self, Rules};
 use crate::domain::document::{Assessment, Evidence};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::target::Target;
 
-/// The verdict with what else was read out of the report, or why there is none. An analysis beyond its limit is left to
-/// end by itself: it holds nothing.
-pub(super) async fn within(
+/// An analysis under way. Whoever drops it, or waits no longer, leaves it to end by itself: it holds nothing.
+pub(super) struct Judging {
+    work: JoinHandle<(Assessment, Duration)>,
+    began: Instant,
     limit: Duration,
-    rules: Arc<Rules>,
-    target: Target,
-    report: Box<Report>,
-    ledger: Ledger,
-) -> Result<Assessment, Failure> {
-    let now = super::now();
-    let work = tokio::task::spawn_blocking(move || {
-        let evidence = Evidence { target: &target, report: &report, ledger: &ledger };
-        analysis::assess(&rules, evidence, now)
-    });
-    match tokio::time::timeout(limit, work).await {
-        Ok(Ok(assessment)) => Ok(assessment),
-        Ok(Err(panic)) => Err(Failure::new(
-            FailureClass::OutputInvalid,
-            FailureStage::Analyse,
-            format!("the analysis failed on this report: {panic}"),
-        )),
-        Err(_) => Err(Failure::new(
-            FailureClass::AnalysisTimeout,
-            FailureStage::Analyse,
-            format!("the analysis took longer than {} ms", limit.as_millis()),
-        )),
+}
+
+impl Judging {
+    /// Begins at once; `part` of the trace lasts until it has ended.
+    pub(super) fn begin(
+        limit: Duration,
+        rules: Arc<Rules>,
+        target: Target,
+        report: Box<Report>,
+        ledger: Ledger,
+        part: Span,
+    ) -> Self {
+        let (now, began) = (super::now(), Instant::now());
+        let work = tokio::task::spawn_blocking(move || {
+            let evidence = Evidence { target: &target, report: &report, ledger: &ledger };
+            let assessment = analysis::assess(&rules, evidence, now);
+            drop(part);
+            (assessment, began.elapsed())
+        });
+        Self { work, began, limit }
+    }
+
+    /// The verdict with what else was read out of the report, or why there is none; and how long that took. One that
+    /// took longer than its limit counts as none, also where it is there because nobody waited for it before.
+    pub(super) async fn end(self) -> (Result<Assessment, Failure>, Duration) {
+        let Self { work, began, limit } = self;
+        let failure = |class, message| Err(Failure::new(class, FailureStage::Analyse, message));
+        match tokio::time::timeout(limit.saturating_sub(began.elapsed()), work).await {
+            Ok(Ok((assessment, took))) if took <= limit => (Ok(assessment), took),
+            Ok(Err(panic)) => {
+                let message = format!("the analysis failed on this report: {panic}");
+                (failure(FailureClass::OutputInvalid, message), began.elapsed())
+            }
+            Ok(Ok(_)) | Err(_) => {
+                let message = format!("the analysis took longer than {} ms", limit.as_millis());
+                (failure(FailureClass::AnalysisTimeout, message), limit)
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ use crate::store::{ContainerRow, Orphan};
 use crate::supervisor::Shared;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::invocation::{Terms, millis};
+use crate::supervisor::judge::Judging;
 use crate::supervisor::lease::{Asked, Hold};
 use crate::supervisor::recovery::{Remedy, Wanted};
 use crate::supervisor::retry::trouble_backoff;
@@ -185,6 +186,8 @@ struct Work {
     stderr_tail: String,
     ledger: Ledger,
     ending: Option<Ending>,
+    /// Begun, and not asked for its result yet.
+    judging: Option<Judging>,
     assessment: Option<Assessment>,
     /// The report with the body, where evidence is kept.
     whole: Option<Arc<Report>>,
@@ -205,6 +208,7 @@ impl Work {
             stderr_tail: String::new(),
             ledger: Ledger::default(),
             ending: None,
+            judging: None,
             assessment: None,
             whole: None,
         }
@@ -309,7 +313,8 @@ impl<S: Sandbox> Runner<S> {
             Effect::Confirm => self.confirm().instrument(span!("confirm")).await,
             Effect::Kill => self.kill().instrument(span!("kill")).await,
             Effect::Advance => self.advance().instrument(span!("advance", by = "database")).await,
-            Effect::Judge => self.judge().instrument(span!("judge", by = "analysis")).await,
+            // It may have begun before; its part of the trace begins and ends with it.
+            Effect::Judge => self.judge().await,
             Effect::Settle => self.settle().instrument(span!("settle", by = "database")).await,
             Effect::Release => self.release().instrument(span!("release", by = "database")).await,
             Effect::Remove => self.remove().instrument(span!("remove")).await,

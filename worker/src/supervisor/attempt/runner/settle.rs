@@ -14,18 +14,23 @@ use crate::queue::Settlement;
 use crate::sandbox::Sandbox;
 use crate::span::span;
 use crate::store::{Advanced, Rows, SettleError, Settled, StoreError};
+use crate::supervisor::Shared;
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::Ending;
+use crate::supervisor::judge::Judging;
 use crate::supervisor::progress::Progress;
 use crate::supervisor::recovery::Wanted;
 use crate::supervisor::retry::{after_delivered_failure, after_failure, jitter};
 use crate::supervisor::rows::{self, Account};
 use crate::supervisor::trouble::is_silence;
-use crate::supervisor::{Shared, judge};
 
 impl<S: Sandbox> Runner<S> {
+    /// The analysis begins while the edge is written: it changes nothing, and what comes of it counts only once the edge
+    /// is there.
     pub(super) async fn advance(&mut self) -> Seen {
+        let judging = self.begin_judging();
         let Some(work) = &mut self.work else { return Seen::Lost };
+        work.judging = judging;
         let mut failures = 0;
         while let Some(lease) = work.lease.take() {
             let Ok(transition) = step(lease.job().state, Event::Accept) else {
@@ -55,22 +60,28 @@ impl<S: Sandbox> Runner<S> {
         Seen::Lost
     }
 
-    pub(super) async fn judge(&mut self) -> Seen {
-        let Some(work) = &mut self.work else { return Seen::Lost };
-        let (Some(Ending::Report(report)), Some(target)) = (&work.ending, &work.target) else {
-            return Seen::Lost;
-        };
-        let (report, target) = (report.clone(), target.clone());
-        let rules = Arc::clone(&self.shared.rules);
+    fn begin_judging(&self) -> Option<Judging> {
+        let work = self.work.as_ref()?;
+        let (Some(Ending::Report(report)), Some(target)) = (&work.ending, &work.target) else { return None };
         let limit = self.shared.config.analysis_timeout;
-        let judged = judge::within(limit, rules, target, report.clone(), work.ledger.clone());
-        let judged = self.shared.metrics.analysis(judged).await;
+        let rules = Arc::clone(&self.shared.rules);
+        let part = span!(of: &self.span, "judge", by = "analysis");
+        Some(Judging::begin(limit, rules, target.clone(), report.clone(), work.ledger.clone(), part))
+    }
+
+    pub(super) async fn judge(&mut self) -> Seen {
+        let begun = self.work.as_mut().and_then(|work| work.judging.take());
+        let Some(judging) = begun.or_else(|| self.begin_judging()) else { return Seen::Lost };
+        let (judged, took) = judging.end().await;
+        self.shared.metrics.analysed(took);
+        let Some(work) = &mut self.work else { return Seen::Lost };
         match judged {
             Ok(assessment) => {
                 work.assessment = Some(assessment);
                 Seen::Done
             }
             Err(failure) => {
+                let Some(Ending::Report(report)) = work.ending.take() else { return Seen::Lost };
                 let ending = Ending::Failure { failure, report: Some(report) };
                 let end = ending.end();
                 work.ending = Some(ending);
