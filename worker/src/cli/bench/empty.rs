@@ -110,6 +110,10 @@ impl Sandbox for Empty {
         Ok(())
     }
 
+    async fn remove_dead(&self, _: &str) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
     async fn standing(&self, _: &str) -> Result<Standing, SandboxError> {
         Ok(Standing::Gone)
     }

@@ -71,6 +71,13 @@ impl Book {
         changed
     }
 
+    /// It is removed.
+    fn forget(&self, container: &str) {
+        self.note(|containers| {
+            containers.living.retain(|id, living| id != container && living.name != container);
+        });
+    }
+
     /// The container's part in the scan that ended last.
     pub(super) fn last(&self) -> Option<HandedOver> {
         self.look().last
@@ -167,9 +174,16 @@ impl Sandbox for Observed {
             return Ok(());
         }
         self.docker.remove(container).await?;
-        self.book.note(|containers| {
-            containers.living.retain(|id, living| id != container && living.name != container);
-        });
+        self.book.forget(container);
+        Ok(())
+    }
+
+    async fn remove_dead(&self, container: &str) -> Result<(), SandboxError> {
+        if self.leaves(container) {
+            return Ok(());
+        }
+        self.docker.remove_dead(container).await?;
+        self.book.forget(container);
         Ok(())
     }
 
