@@ -51,6 +51,9 @@ const ARGUMENTS: &[Case] = &[
     (&["jobs", "export", "--format", "xml"], 2, "invalid value 'xml'", "`safeurl jobs export --help`"),
     (&["completions", "tcsh"], 2, "invalid value 'tcsh'", "`safeurl completions --help`"),
     (&["submit"], 2, "required arguments were not provided", "`safeurl submit --help`"),
+    (&["bench", "--runs", "0"], 2, "a whole number from 1 to 10000", "`safeurl bench --help`"),
+    (&["bench", "--scans", "many"], 2, "a whole number from 1 to 100000", "`safeurl bench --help`"),
+    (&["bench", "--only", "nothing"], 2, "invalid value 'nothing'", "`safeurl bench --help`"),
     (&["scan", "ftp://a.example/"], 2, "the scheme 'ftp' is not supported", "http and https"),
     (&["config", "show", "--timeout", "1ms"], 2, "--timeout", "hint: "),
     (&["config", "show", "--memory", "lots"], 2, "--memory", "hint: "),
@@ -97,6 +100,7 @@ const FILES: &[Case] = &[
     (&["jobs", "export", "--output", "."], 2, "is not a file", "redirect stdout"),
     (&["man", "--output", "letter.db/man"], 1, "cannot make the folder", "--output"),
     (&["image", "stage", "letter.db/image"], 1, "cannot write", "folder"),
+    (&["bench", "--dir", "no/such/folder"], 1, "there is no folder no/such/folder", "--dir"),
 ];
 
 /// What is wrong with the engine, or with the image on it.
@@ -104,6 +108,7 @@ const ENGINE: &[Case] = &[
     (&["image", "show"], 1, "does not answer", "`safeurl doctor`"),
     (&["image", "build"], 1, "does not answer", "`safeurl doctor`"),
     (&["scan", "a.example"], 1, "does not answer", "`safeurl doctor`"),
+    (&["bench"], 1, "does not answer", "`safeurl doctor`"),
 ];
 
 fn stage(name: &str) -> Place {

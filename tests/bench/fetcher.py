@@ -29,6 +29,7 @@ class Server:
     """One page on loopback, and when its first request began to arrive."""
 
     def __init__(self, body):
+        self.size = len(body)
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n"
         self.answer += b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -80,7 +81,7 @@ def fetched(program, server):
         sys.exit(f"error: the fetcher ended with {process.returncode}")
     report = json.loads(said.split(b"\n", 2)[2])
     exchange = report["requests"][0]
-    if exchange["status"] != 200 or exchange["size"] + 1 < len(server.answer) - 200:
+    if exchange["status"] != 200 or exchange["size"] != server.size:
         sys.exit(f"error: the fetcher did not get the page: {exchange['error']}")
     # Its own word: the kernel's of a child counts what its parent had before the child became this program.
     peak = report["usage"]["peakMemoryBytes"] / 1048576
@@ -91,7 +92,7 @@ def measured_fetcher(binary, folder, runs):
     """Series as (name, what, unit, samples)."""
     staged = folder / "fetcher"
     subprocess.run([binary, "image", "stage", staged], check=True, stdout=subprocess.DEVNULL)
-    program = staged / "safeurl-fetcher"
+    program = next(staged.rglob("safeurl-fetcher"))
     servers = {name: Server(page(size)) for name, size in SIZES.items()}
     took = {name: [] for name in SIZES}
     for _ in range(runs):

@@ -26,10 +26,8 @@ from fetcher import measured_fetcher
 HERE = Path(__file__).parent
 PAGE = (HERE.parent / "demo" / "article.html").read_bytes()
 
-# The rate is taken of each such part of a run's jobs.
-PARTS = 10
-# Ours and theirs take so many turns.
-TURNS = 2
+# Ours and theirs take so many turns. One is one sample, because jobs end in bursts.
+TURNS = 4
 # Empty jobs for each scan: they are that much faster.
 EMPTY_JOBS_A_SCAN = 100
 
@@ -45,15 +43,9 @@ def series(name, what, unit, samples):
     return {"name": name, "what": what, "unit": unit, **marks(samples), "samples": samples}
 
 
-def rates(ends):
-    """Jobs a second of each part, from moments in milliseconds since the beginning."""
-    size = max(1, math.ceil(len(ends) / PARTS))
-    found, since = [], 0.0
-    for start in range(0, len(ends), size):
-        part = ends[start : start + size]
-        found.append(len(part) * 1000 / max(part[-1] - since, 1e-6))
-        since = part[-1]
-    return found
+def rate(ends):
+    """Jobs a second, from moments in milliseconds since the beginning."""
+    return len(ends) * 1000 / ends[-1]
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -150,7 +142,7 @@ def usual_worker(arguments, socket, found):
         order |= {"network": label, "subnet": subnet, "label": label, "memory": 512 << 20, "nanoCpus": 500_000_000}
         for _ in range(TURNS):
             answer = rival(arguments, order)
-            theirs += rates(answer["ends"])
+            theirs.append(rate(answer["ends"]))
             resident.append(answer["residentMiB"])
             cpu.append(answer["cpuMs"])
             ours += samples(bench(arguments, "--only", "throughput", "--scans", str(jobs)), "throughput")
@@ -169,7 +161,7 @@ def empty_jobs(arguments, socket, found):
     for _ in range(TURNS):
         for at_once, all_rates in theirs.items():
             order = {"kind": "empty", "socket": str(socket), "jobs": jobs, "concurrency": at_once}
-            all_rates += rates(rival(arguments, order)["ends"])
+            all_rates.append(rate(rival(arguments, order)["ends"]))
         report = bench(arguments, "--only", "bullmq", "--scans", str(jobs // 10), REDIS_URL=f"unix://{socket}")
         for measured in report["measurements"]:
             ours.setdefault(measured["name"], (measured, []))[1].extend(measured["samples"])
@@ -218,7 +210,7 @@ def arguments_of_process():
     parser.add_argument("--dir", default=".", help="folder for databases, on the disk that is to be measured")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--scans", type=int, default=200)
-    parser.add_argument("--more", nargs="*", default=[], help="further arguments of the main `safeurl bench`")
+    parser.add_argument("more", nargs="*", help="behind --: further arguments of the main `safeurl bench`")
     arguments = parser.parse_args()
     arguments.binary, arguments.dir = str(Path(arguments.binary).resolve()), str(Path(arguments.dir).resolve())
     arguments.rivals = arguments.rivals.resolve()

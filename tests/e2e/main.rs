@@ -5,6 +5,7 @@
 
 mod attestation;
 mod bad_input;
+mod bench;
 mod bridge;
 mod cancel;
 mod demo;

@@ -19,6 +19,7 @@ mod site;
 mod stage;
 mod submitter;
 mod throughput;
+mod under_way;
 
 use std::path::PathBuf;
 
@@ -85,7 +86,7 @@ pub struct Args {
     #[arg(long)]
     pub keep: bool,
 
-    /// Folder in which databases and sockets are made, in one of their own
+    /// Folder in which databases are made, in one of their own; on the disk that is to be measured
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
 
@@ -126,17 +127,17 @@ fn count(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone + Send +
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let (settings, _) = args.settings.load()?;
     telemetry::init(&stage::quiet(&settings.log)).context("cannot set up log lines")?;
-    if cfg!(debug_assertions) {
-        eprintln!(
-            "warning: this is a debug build, which is many times slower; `make build` makes the other one"
-        );
-    }
     if !args.dir.is_dir() {
         let missing = || bail!("there is no folder {}", args.dir.display());
         return missing().hint("name one that is there with --dir");
     }
     let (_signals, signals) = Signals::listen().context("cannot listen to signals")?;
     let bench = Bench::new(settings, &args).await?;
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "warning: this is a debug build, which is many times slower; `make build` makes the other one"
+        );
+    }
     let measured = tokio::select! {
         measured = measure(&bench, &args) => Some(measured),
         () = signals.draining() => None,

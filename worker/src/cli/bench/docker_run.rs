@@ -19,6 +19,7 @@ use crate::sandbox::{Network, Request, SandboxConfig, seccomp};
 const NO_JOB: i32 = safeurl_protocol::exit::NO_JOB as i32;
 
 /// The client, with everything that a run needs.
+#[derive(Clone)]
 pub(super) struct DockerRun {
     config: SandboxConfig,
     seccomp: PathBuf,
@@ -50,7 +51,8 @@ impl DockerRun {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            // A ^C in the terminal is for the measurement, which sees it to its end.
+            .process_group(0)
             .output()
             .await
             .context("cannot start the docker client")?;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::observed::{Book, Observed};
 use super::stage::Bench;
 use super::submitter::Submitter;
+use super::under_way::End;
 use crate::cli::assemble;
 use crate::cli::submit::USER;
 use crate::domain::scan::{Method, Options, ScanId, WorkerId};
@@ -49,19 +49,20 @@ pub(super) fn job(url: &str) -> NewJob {
     }
 }
 
-/// A supervisor at work; dropped, it stops in the middle of everything.
+/// A supervisor at work; dropped, it kills and removes what it has and ends.
 pub(super) struct Working {
     trigger: Trigger,
-    running: JoinHandle<Finished>,
+    running: End<Finished>,
     /// What it told, and when.
     pub(super) told: mpsc::UnboundedReceiver<(Instant, Progress)>,
 }
 
 impl Working {
-    pub(super) async fn start<S: Sandbox>(parts: Parts<S>) -> anyhow::Result<Self> {
-        let (supervisor, mut progress) = Supervisor::start(parts).await.context("cannot start scanning")?;
+    pub(super) async fn start<S: Sandbox>(bench: &Bench, parts: Parts<S>) -> anyhow::Result<Self> {
+        let started = bench.under_way().begin(Supervisor::start(parts)).wait().await?;
+        let (supervisor, mut progress) = started.context("cannot start scanning")?;
         let (trigger, shutdown) = Trigger::pair();
-        let running = tokio::spawn(supervisor.run(shutdown));
+        let running = bench.under_way().begin(supervisor.run(shutdown));
         let (tell, told) = mpsc::unbounded_channel();
         // A thread of its own takes down the moments, so that what it tells is not told late by other tasks.
         let taken_down = std::thread::Builder::new().name("moments".to_owned()).spawn(move || {
@@ -101,14 +102,14 @@ impl Working {
 
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         self.trigger.step(Signal::Terminate);
-        (&mut self.running).await.context("the supervisor failed")?;
+        self.running.wait().await?;
         Ok(())
     }
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.running.abort();
+        self.trigger.abort();
     }
 }
 
@@ -159,7 +160,7 @@ impl Installation {
             bullmq: None,
             metrics: parts.metrics,
         };
-        let working = Working::start(parts).await?;
+        let working = Working::start(bench, parts).await?;
         Ok(Self { store, path, book, waiting, working, number: 0, name })
     }
 

@@ -29,8 +29,8 @@ const JOBS_A_SCAN: usize = 10;
 /// Jobs that are put into the queue at once.
 const BLOCK: usize = 500;
 
-/// The rate is taken of each such part of the jobs.
-const PARTS: usize = 10;
+/// Every number at once has so many turns; one is one sample, because jobs end in bursts.
+const TURNS: usize = 3;
 
 /// Jobs at once.
 const AT_ONCE: [usize; 2] = [5, 100];
@@ -38,8 +38,13 @@ const AT_ONCE: [usize; 2] = [5, 100];
 /// The embedded queue.
 pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) -> anyhow::Result<()> {
     let empty = empty(bench).await?;
-    for at_once in AT_ONCE {
-        let rates = settled(bench, &empty, at_once, scans * JOBS_A_SCAN, None).await?;
+    let mut rates = AT_ONCE.map(|at_once| (at_once, Vec::new()));
+    for turn in 0..TURNS {
+        for (at_once, rates) in &mut rates {
+            rates.push(settled(bench, &empty, (*at_once, turn), scans * JOBS_A_SCAN, None).await?);
+        }
+    }
+    for (at_once, rates) in rates {
         let what = format!("embedded queue, empty sandbox, {at_once} at once, claim to settled");
         report.measured(Series::new(format!("queue{at_once}"), what, Unit::PerSecond, rates));
     }
@@ -53,18 +58,22 @@ pub(super) async fn measure_redis(bench: &Bench, scans: usize, report: &mut Repo
         bail!("no Redis is named; set REDIS_URL to one that may be filled");
     };
     let empty = empty(bench).await?;
-    for at_once in AT_ONCE {
+    let (jobs, mut all) = (scans * JOBS_A_SCAN, AT_ONCE.map(|at_once| (at_once, Vec::new(), Vec::new())));
+    for turn in 0..TURNS {
         let own = |kind: &str| {
             let name = format!("{kind}-{}", uuid::Uuid::new_v4());
             BullMqConfig { keys: Keys::new(&bench.settings().queue.prefix, &name), ..config.clone() }
         };
-        let jobs = scans * JOBS_A_SCAN;
-        let rates = taken_and_completed(own("alone"), at_once, jobs).await?;
+        for (at_once, alone, behind) in &mut all {
+            alone.push(taken_and_completed(own("alone"), *at_once, jobs).await?);
+            behind.push(settled(bench, &empty, (*at_once, turn), jobs, Some(own("behind"))).await?);
+        }
+    }
+    for (at_once, alone, behind) in all {
         let what = format!("queue in Redis alone, {at_once} at once, take to complete");
-        report.measured(Series::new(format!("bullmq{at_once}"), what, Unit::PerSecond, rates));
-        let rates = settled(bench, &empty, at_once, jobs, Some(own("behind"))).await?;
+        report.measured(Series::new(format!("bullmq{at_once}"), what, Unit::PerSecond, alone));
         let what = format!("queue in Redis and database, empty sandbox, {at_once} at once");
-        report.measured(Series::new(format!("bullmqDatabase{at_once}"), what, Unit::PerSecond, rates));
+        report.measured(Series::new(format!("bullmqDatabase{at_once}"), what, Unit::PerSecond, behind));
     }
     Ok(())
 }
@@ -79,15 +88,16 @@ async fn empty(bench: &Bench) -> anyhow::Result<Empty> {
     Empty::repeating(&said, &address.ip().to_string(), address.port())
 }
 
-/// Jobs a second from the first claim to the last end, for each part of them.
+/// Jobs a second from the first claim to the last end.
 async fn settled(
     bench: &Bench,
     empty: &Empty,
-    at_once: usize,
+    (at_once, turn): (usize, usize),
     jobs: usize,
     bullmq: Option<BullMqConfig>,
-) -> anyhow::Result<Vec<f64>> {
-    let name = format!("queue-{}-{at_once}", if bullmq.is_some() { "redis" } else { "embedded" });
+) -> anyhow::Result<f64> {
+    let kind = if bullmq.is_some() { "redis" } else { "embedded" };
+    let name = format!("queue-{kind}-{at_once}-{turn}");
     let (store, _) = database(bench, &name).await?;
     let url = bench.site().url("/queue");
     match &bullmq {
@@ -118,46 +128,26 @@ async fn settled(
         bullmq,
         metrics: real.metrics,
     };
-    let mut working = Working::start(parts).await?;
-    let moments = ends(&mut working, jobs).await?;
-    working.stop().await?;
-    Ok(moments.rates())
-}
-
-/// When jobs began and ended.
-struct Moments {
-    begun: Instant,
-    ends: Vec<Instant>,
-}
-
-impl Moments {
-    fn rates(&self) -> Vec<f64> {
-        let size = self.ends.len().div_ceil(PARTS).max(1);
-        let mut since = self.begun;
-        let mut rates = Vec::new();
-        for part in self.ends.chunks(size) {
-            if let Some(&last) = part.last() {
-                rates.push(per_second(part.len(), last.saturating_duration_since(since)));
-                since = last;
-            }
-        }
-        rates
-    }
-}
-
-async fn ends(working: &mut Working, jobs: usize) -> anyhow::Result<Moments> {
+    let mut working = Working::start(bench, parts).await?;
     let mut begun = None;
-    let mut ends = Vec::with_capacity(jobs);
-    while ends.len() < jobs {
-        match working.next().await? {
-            (at, Progress::Fetching(_)) => drop(begun.get_or_insert(at)),
-            (at, Progress::Ended(_, State::Completed)) => ends.push(at),
-            (_, Progress::Ended(id, state)) => bail!("job {id} ended {state} and not COMPLETED"),
+    let mut left = jobs;
+    let took = loop {
+        match (working.next().await?, begun) {
+            ((at, Progress::Fetching(_)), None) => begun = Some(at),
+            ((at, Progress::Ended(_, State::Completed)), Some(begun)) => {
+                left -= 1;
+                if left == 0 {
+                    break at.saturating_duration_since(begun);
+                }
+            }
+            ((_, Progress::Ended(id, state)), _) => {
+                bail!("job {id} ended {state}, unclaimed or not COMPLETED")
+            }
             _ => {}
         }
-    }
-    let begun = begun.context("no job began")?;
-    Ok(Moments { begun, ends })
+    };
+    working.stop().await?;
+    Ok(per_second(jobs, took))
 }
 
 fn blocks(jobs: usize) -> impl Iterator<Item = usize> {
@@ -174,7 +164,7 @@ async fn fill(config: &BullMqConfig, jobs: usize, entry: impl Fn() -> NewEntry) 
 }
 
 /// Our consumer with jobs that are nothing, as BullMQ's own worker with an empty processor.
-async fn taken_and_completed(config: BullMqConfig, at_once: usize, jobs: usize) -> anyhow::Result<Vec<f64>> {
+async fn taken_and_completed(config: BullMqConfig, at_once: usize, jobs: usize) -> anyhow::Result<f64> {
     let entry = || NewEntry {
         name: "empty".to_owned(),
         data: serde_json::json!({}),
@@ -190,26 +180,28 @@ async fn taken_and_completed(config: BullMqConfig, at_once: usize, jobs: usize) 
         max_stalled: config.max_stalled,
     };
     let consumer = std::sync::Arc::new(Consumer::new(link.into(), settings));
+    // A worker of BullMQ is connected before it runs, too.
+    consumer.look(1).await.context("cannot use the queue in Redis")?;
     let begun = Instant::now();
     let mut lanes = JoinSet::new();
     for lane in 0..at_once {
         let consumer = std::sync::Arc::clone(&consumer);
         lanes.spawn(async move {
-            let (token, mut ends) = (format!("bench:{lane}"), Vec::new());
+            let (token, mut done) = (format!("bench:{lane}"), 0);
             while let Taken::Entry(entry) = consumer.take(&token).await? {
                 consumer.complete(&entry, &token, "null").await?;
-                ends.push(Instant::now());
+                done += 1;
             }
-            Ok::<_, crate::queue::RedisError>(ends)
+            Ok::<_, crate::queue::RedisError>(done)
         });
     }
-    let mut all = Vec::with_capacity(jobs);
+    let mut done = 0;
     while let Some(lane) = lanes.join_next().await {
-        all.extend(lane.context("taking entries failed")?.context("cannot use the queue in Redis")?);
+        done += lane.context("taking entries failed")?.context("cannot use the queue in Redis")?;
     }
-    if all.len() != jobs {
-        bail!("{} of {jobs} entries were completed", all.len());
+    let took = begun.elapsed();
+    if done != jobs {
+        bail!("{done} of {jobs} entries were completed");
     }
-    all.sort_unstable();
-    Ok(Moments { begun, ends: all }.rates())
+    Ok(per_second(jobs, took))
 }

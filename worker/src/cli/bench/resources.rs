@@ -3,17 +3,20 @@
 //! The worker is another process of this program, so that neither the page's server nor the measuring counts.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::installation::{database, job, renamed};
 use super::report::Report;
 use super::series::{Series, Unit};
 use super::stage::Bench;
+use super::under_way::End;
 use crate::domain::state::State;
 use crate::store::Store;
 
@@ -44,9 +47,9 @@ pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) ->
     }
     // As a service's, its log goes somewhere.
     let log = bench.folder().join("worker.log");
-    let mut worker = worker(bench, &path, &log)?;
+    let mut worker = Worker::start(bench, &path, &log)?;
     let first = ended(&store, 1, &mut worker).await?;
-    let processes = Processes::of(&worker)?;
+    let processes = Processes::of(worker.pid)?;
     let begun = processes.cpu()?;
     let (mut memory, mut cpu, mut last) = (Vec::new(), Vec::new(), (first, begun));
     for look in 1..=LOOKS.min(scans) {
@@ -57,7 +60,7 @@ pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) ->
         last = (done, used);
     }
     let (done, used) = last;
-    stop(worker).await?;
+    worker.stop().await?;
     let whole = (used - begun).as_secs_f64() * 1e3 / (done - first).max(1) as f64;
     let what = format!("processor time of worker and gateway for a scan, over {} scans", done - first);
     report.measured(Series::new("cpuPerScan", what, Unit::Millis, vec![whole]));
@@ -68,36 +71,65 @@ pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) ->
     Ok(())
 }
 
-fn worker(bench: &Bench, database: &Path, log: &Path) -> anyhow::Result<Child> {
-    let log = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let settings = bench.settings();
-    let mut command = Command::new(super::THIS_PROGRAM);
-    command
-        .arg("worker")
-        .env("SAFEURL_DATABASE_URL", format!("file:{}", database.display()))
-        .env("SAFEURL_SANDBOX_RUN_DIR", &settings.sandbox.run_dir)
-        .env("SAFEURL_SANDBOX_IMAGE", &bench.image().id)
-        .env("SAFEURL_GATEWAY_ALLOW_NETWORKS", "127.0.0.1/32")
-        .env("SAFEURL_QUEUE_KIND", "embedded")
-        .env("SAFEURL_LOG_LEVEL", settings.log.level.as_str());
-    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn();
-    started.context("cannot start a worker")
+/// A worker as another process; dropped, it kills and removes what it has and ends.
+struct Worker {
+    pid: u32,
+    /// Ends it in order.
+    stop: Option<oneshot::Sender<()>>,
+    ended: End<std::io::Result<ExitStatus>>,
 }
 
-/// Drains it: what runs may end.
-async fn stop(mut worker: Child) -> anyhow::Result<()> {
-    if let Some(pid) =
-        worker.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
-    {
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .context("cannot stop the worker")?;
+impl Worker {
+    fn start(bench: &Bench, database: &Path, log: &Path) -> anyhow::Result<Self> {
+        let settings = bench.settings();
+        let log = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = Command::new(super::THIS_PROGRAM);
+        command
+            .arg("worker")
+            .env("SAFEURL_DATABASE_URL", format!("file:{}", database.display()))
+            .env("SAFEURL_SANDBOX_RUN_DIR", &settings.sandbox.run_dir)
+            .env("SAFEURL_SANDBOX_IMAGE", &bench.image().id)
+            .env("SAFEURL_GATEWAY_ALLOW_NETWORKS", "127.0.0.1/32")
+            .env("SAFEURL_QUEUE_KIND", "embedded")
+            .env("SAFEURL_LOG_LEVEL", settings.log.level.as_str());
+        // A ^C in the terminal is for the measurement, which ends it.
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).spawn();
+        let child = started.context("cannot start a worker")?;
+        let pid = child.id().context("the worker ended")?;
+        let (stop, stopped) = oneshot::channel();
+        Ok(Self { pid, stop: Some(stop), ended: bench.under_way().begin(see_out(child, stopped)) })
     }
-    let ended = worker.wait().await.context("cannot wait for the worker")?;
-    if ended.success() { Ok(()) } else { bail!("the worker ended with {ended}") }
+
+    /// Drains it: what runs may end.
+    async fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(stop) = self.stop.take() {
+            // One that is gone already says how it ended all the same.
+            let _ = stop.send(());
+        }
+        let ended = self.ended.wait().await?.context("cannot wait for the worker")?;
+        if ended.success() { Ok(()) } else { bail!("the worker ended with {ended}") }
+    }
+}
+
+/// Waits for its end, in order where that is asked for, at once where nobody can ask any more.
+async fn see_out(mut child: Child, stopped: oneshot::Receiver<()>) -> std::io::Result<ExitStatus> {
+    let in_order = tokio::select! {
+        ended = child.wait() => return ended,
+        stopped = stopped => stopped.is_ok(),
+    };
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    for _ in 0..if in_order { 1 } else { 2 } {
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM)?;
+        }
+        // The second one counts once the first was heard.
+        sleep(PAUSE).await;
+    }
+    child.wait().await
 }
 
 /// Waits until at least so many scans have a result, and says how many.
-async fn ended(store: &Store, scans: usize, worker: &mut Child) -> anyhow::Result<u64> {
+async fn ended(store: &Store, scans: usize, worker: &mut Worker) -> anyhow::Result<u64> {
     let wanted = u64::try_from(scans).unwrap_or(u64::MAX);
     let mut until = Instant::now() + LONG;
     let mut before = 0;
@@ -115,8 +147,8 @@ async fn ended(store: &Store, scans: usize, worker: &mut Child) -> anyhow::Resul
         if done > before {
             (before, until) = (done, Instant::now() + LONG);
         }
-        if let Some(ended) = worker.try_wait().context("cannot look at the worker")? {
-            bail!("the worker ended with {ended}");
+        if worker.ended.is_over() {
+            bail!("the worker ended");
         }
         if Instant::now() >= until {
             bail!("no scan ended for a minute");
@@ -132,8 +164,7 @@ const TICK: Duration = Duration::from_millis(10);
 struct Processes(Vec<u32>);
 
 impl Processes {
-    fn of(worker: &Child) -> anyhow::Result<Self> {
-        let parent = worker.id().context("the worker ended")?;
+    fn of(parent: u32) -> anyhow::Result<Self> {
         let processes = std::fs::read_dir("/proc").context("cannot read /proc")?.flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         let children = pids.filter(|pid| stat(*pid).is_ok_and(|stat| stat.parent == parent));

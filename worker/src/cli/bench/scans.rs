@@ -10,8 +10,8 @@ use super::report::Report;
 use super::series::{Series, Unit};
 use super::stage::Bench;
 use super::submitter::Submitter;
-use crate::sandbox::Docker;
 use crate::sandbox::bare::{self, BareCycle};
+use crate::sandbox::{Docker, Request};
 
 /// What one turn of each kind took.
 #[derive(Default)]
@@ -68,7 +68,8 @@ pub(super) async fn measure(bench: &Bench, runs: usize, report: &mut Report) -> 
 
 async fn run(bench: &Bench, docker_run: &DockerRun) -> anyhow::Result<Duration> {
     let (request, keep) = (bench.own_request("run")?, bench.is_to_keep("dockerRun"));
-    let took = docker_run.once(&request, keep).await?;
+    let (docker_run, of) = (docker_run.clone(), request.clone());
+    let took = bench.under_way().begin(async move { docker_run.once(&of, keep).await }).wait().await??;
     if keep {
         bench.keep("dockerRun", request.name);
     }
@@ -77,11 +78,23 @@ async fn run(bench: &Bench, docker_run: &DockerRun) -> anyhow::Result<Duration> 
 
 async fn drive(bench: &Bench, engine: &Docker) -> anyhow::Result<BareCycle> {
     let (request, keep) = (bench.own_request("bare")?, bench.is_to_keep("bare"));
-    let took = bare::cycle(engine, &request, keep).await.context("cannot drive the engine bare")?;
+    let took = bare_cycle(bench, engine, &request, keep).await?;
     if keep {
         bench.keep("bare", request.name);
     }
     Ok(took)
+}
+
+/// One container that is seen to its end.
+pub(super) async fn bare_cycle(
+    bench: &Bench,
+    engine: &Docker,
+    request: &Request,
+    keep: bool,
+) -> anyhow::Result<BareCycle> {
+    let (engine, request) = (engine.clone(), request.clone());
+    let mut driven = bench.under_way().begin(async move { bare::cycle(&engine, &request, keep).await });
+    driven.wait().await?.context("cannot drive the engine bare")
 }
 
 fn millis<T>(of: &[T], duration: impl Fn(&T) -> Duration) -> Vec<f64> {

@@ -1,5 +1,6 @@
 //! What all parts of a measurement share: settings, folder, page, and the containers that must not be left.
 
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::Args;
 use super::site::Site;
+use super::under_way::UnderWay;
 use crate::cli::assemble;
 use crate::config::{Level, Log, Settings};
 use crate::sandbox::engine::EngineInfo;
@@ -51,8 +53,10 @@ pub(super) struct Bench {
     engine: EngineInfo,
     image: Image,
     folder: Folder,
+    _sockets: Folder,
     site: Site,
     keep: bool,
+    under_way: UnderWay,
     /// The label of containers that no supervisor makes.
     own: String,
     left: Mutex<Left>,
@@ -61,17 +65,26 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) async fn new(settings: Settings, args: &Args) -> anyhow::Result<Self> {
         let (engine, image) = assemble::engine_and_image(&settings).await?;
-        let folder = Folder::new(&args.dir)?;
+        // Sockets are where those of a worker are, which is no disk on most machines.
+        let sockets = settings.sandbox.run_dir.clone();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&sockets)
+            .with_context(|| cannot_make(&sockets))?;
+        let (folder, sockets) = (Folder::new(&args.dir, "safeurl-bench-")?, Folder::new(&sockets, "b-")?);
         let site = Site::start().await.context("cannot serve a page on loopback")?;
-        let settings = undisturbed(settings, &folder.0)?;
+        let settings = undisturbed(settings, &sockets.0)?;
         let own = format!("bench-{}", uuid::Uuid::new_v4());
         let bench = Self {
             settings,
             engine,
             image,
             folder,
+            _sockets: sockets,
             site,
             keep: args.keep,
+            under_way: UnderWay::default(),
             own: own.clone(),
             left: Mutex::default(),
         };
@@ -97,6 +110,11 @@ impl Bench {
 
     pub(super) const fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// What has to come to its end although the measurement is cut short.
+    pub(super) const fn under_way(&self) -> &UnderWay {
+        &self.under_way
     }
 
     pub(super) const fn keeps(&self) -> bool {
@@ -138,10 +156,9 @@ impl Bench {
             left.containers += 1;
             left.containers
         };
-        let door = self.folder().join("door");
+        let door = self.settings.sandbox.run_dir.join("door");
         if !door.is_dir() {
-            let made = std::fs::DirBuilder::new().mode(0o711).create(&door);
-            made.with_context(|| format!("cannot make {}", door.display()))?;
+            DirBuilder::new().mode(0o711).create(&door).with_context(|| cannot_make(&door))?;
         }
         let name = format!("safeurl-{}-{kind}-{number}", self.own);
         Ok(Request { name, uid: UID, door, role: "fetch" })
@@ -153,6 +170,7 @@ impl Bench {
             let left = self.left();
             (left.instances.clone(), left.kept.clone())
         };
+        self.under_way.over().await;
         let mut empty = 0;
         for _ in 0..LOOKS {
             let mut found = Vec::new();
@@ -179,8 +197,8 @@ impl Bench {
 }
 
 /// The settings of this machine without what is no part of a measurement, or would hold it up.
-fn undisturbed(mut settings: Settings, folder: &Path) -> anyhow::Result<Settings> {
-    settings.sandbox.run_dir = folder.join("run");
+fn undisturbed(mut settings: Settings, sockets: &Path) -> anyhow::Result<Settings> {
+    settings.sandbox.run_dir = sockets.to_owned();
     settings.gateway.allow_networks = vec!["127.0.0.1/32".parse().context("an address is a network")?];
     Ok(settings)
 }
@@ -190,18 +208,21 @@ pub(super) fn quiet(log: &Log) -> Log {
     Log { level: Level::Warn.min(log.level), ..log.clone() }
 }
 
+fn cannot_make(folder: &Path) -> String {
+    format!("cannot make {}", folder.display())
+}
+
 /// A folder of a measurement's own, gone with the value.
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new(within: &Path) -> anyhow::Result<Self> {
+    fn new(within: &Path, prefix: &str) -> anyhow::Result<Self> {
         let within = std::path::absolute(within).context("cannot tell where the folder is")?;
-        // Short: the path of a socket in it has 107 bytes at most.
+        // Short: the path of a socket has 107 bytes at most.
         let name = uuid::Uuid::new_v4().simple().to_string();
-        let dir = within.join(format!("safeurl-bench-{}", &name[..8]));
+        let dir = within.join(format!("{prefix}{}", &name[..8]));
         // The containers' users pass through it to their sockets, and nobody lists it.
-        let made = std::fs::DirBuilder::new().mode(0o711).create(&dir);
-        made.with_context(|| format!("cannot make {}", dir.display()))?;
+        DirBuilder::new().mode(0o711).create(&dir).with_context(|| cannot_make(&dir))?;
         Ok(Self(dir))
     }
 }

@@ -1,17 +1,15 @@
 //! Many scans at once, in blocks by turns with the engine driven bare, at the number at once that suits it best.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use tokio::task::JoinSet;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::installation::Installation;
 use super::report::Report;
+use super::scans::bare_cycle;
 use super::series::{Series, Unit};
 use super::stage::Bench;
-use crate::sandbox::{Docker, bare};
+use crate::sandbox::Docker;
 
 /// How many containers at once the engine is tried with.
 const AT_ONCE: [usize; 5] = [1, 2, 3, 4, 6];
@@ -60,24 +58,12 @@ pub(super) async fn measure(bench: &Bench, scans: usize, report: &mut Report) ->
     Ok(())
 }
 
-/// Drives the engine through so many containers.
+/// Drives the engine through so many containers, each seen to its end.
 async fn drive(bench: &Bench, engine: &Docker, count: usize, at_once: usize) -> anyhow::Result<Duration> {
     let requests: Vec<_> = (0..count).map(|_| bench.own_request("bare")).collect::<Result<_, _>>()?;
-    let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     let begun = Instant::now();
-    let mut lanes = JoinSet::new();
-    for _ in 0..at_once {
-        let (engine, requests, next) = (engine.clone(), Arc::clone(&requests), Arc::clone(&next));
-        lanes.spawn(async move {
-            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                bare::cycle(&engine, request, false).await?;
-            }
-            Ok::<_, crate::sandbox::SandboxError>(())
-        });
-    }
-    while let Some(lane) = lanes.join_next().await {
-        lane.context("driving the engine failed")?.context("cannot drive the engine bare")?;
-    }
+    let driven = stream::iter(&requests).map(|request| bare_cycle(bench, engine, request, false));
+    driven.buffer_unordered(at_once).try_for_each(|_| async { Ok(()) }).await?;
     Ok(begun.elapsed())
 }
 

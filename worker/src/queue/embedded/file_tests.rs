@@ -35,7 +35,7 @@ async fn news_are_not_forgotten_with_a_wait_that_is_dropped_before_the_row_can_b
         assert!(timeout(Duration::from_millis(5), queue.due()).await.is_err(), "there is no row yet");
         let (found, _) =
             tokio::join!(timeout(Duration::from_secs(2), queue.due()), theirs.one("https://example.com/"));
-        queue.claim("box").await.expect("an answer").expect("the job");
+        let _lease = queue.claim("box").await.expect("an answer").expect("the job");
         if found.is_ok() {
             return;
         }
