@@ -15,8 +15,8 @@ const DONE: [&str; 24] = [
     "open door",
     "create",
     "create a container",
-    "note its id",
     "start",
+    "note its id",
     "attach to a container",
     "start a container",
     "ready line",
@@ -103,6 +103,7 @@ fn the_trace_of_a_scan_has_every_part_each_within_its_whole_and_explains_the_tim
     }
     is_explained(&trace);
     let of = |name: &str| parts.iter().find(|part| part.0 == name).expect("it was found before");
+    assert!(of("note its id").2 <= of("start a container").3, "its id is written while it starts: {parts:?}");
     assert!(of("judge").2 <= of("advance").3, "it is judged while the edge is written: {parts:?}");
     let removal = parts.iter().skip_while(|part| part.0 != "remove").skip(1);
     let removal: Vec<_> = removal.take_while(|part| part.1 == 2).map(|part| &*part.0).collect();

@@ -105,11 +105,6 @@ impl<S: Sandbox> Runner<S> {
         };
         match self.shared.sandbox.create(&request).await {
             Ok(id) => {
-                let written = self.shared.store.container_created(&self.name, &self.shared.worker, &id);
-                if let Err(error) = written.instrument(span!("note its id", by = "database")).await {
-                    self.container = Some(id);
-                    return self.troubled("writing down a container's id", &error);
-                }
                 self.container = Some(id);
                 Seen::Done
             }
@@ -117,17 +112,22 @@ impl<S: Sandbox> Runner<S> {
         }
     }
 
+    /// Its id is written down while the engine starts it: until then the obligation has its name, by which it is found
+    /// as well. No job is claimed before, because what a job's row names has to be known as a container's.
     pub(super) async fn start(&mut self) -> Seen {
         let id = self.container.clone().unwrap_or_default();
-        match self.shared.sandbox.start(&id).await {
-            Ok(waiting) => {
-                self.start_ms = Some(waiting.start_ms());
-                self.shared.metrics.container_started(waiting.start_ms());
-                self.waiting = Some(waiting);
-                Seen::Done
-            }
-            Err(error) => self.troubled("starting a container", &error),
-        }
+        let written = self.shared.store.container_created(&self.name, &self.shared.worker, &id);
+        let written = written.instrument(span!("note its id", by = "database"));
+        let (written, started) = tokio::join!(written, self.shared.sandbox.start(&id));
+        let waiting = match (written, started) {
+            (Ok(()), Ok(waiting)) => waiting,
+            (_, Err(error)) => return self.troubled("starting a container", &error),
+            (Err(error), Ok(_)) => return self.troubled("writing down a container's id", &error),
+        };
+        self.start_ms = Some(waiting.start_ms());
+        self.shared.metrics.container_started(waiting.start_ms());
+        self.waiting = Some(waiting);
+        Seen::Done
     }
 
     /// Waits in the pool until there is a job for it; `false` when it is not to have one any more, which the loop is
