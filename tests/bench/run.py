@@ -121,10 +121,17 @@ def rival(arguments, order):
 def bench(arguments, *more, **environment):
     """One run of ours."""
     command = [arguments.binary, "bench", "--json", "--runs", str(arguments.runs), "--dir", arguments.dir, *more]
-    ran = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
-    if ran.returncode != 0:
-        sys.exit(f"error: safeurl bench ended with {ran.returncode}")
-    return json.loads(ran.stdout)
+    running = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+    try:
+        said, _ = running.communicate()
+    finally:
+        # Killed, it could not take away what it made.
+        if running.poll() is None:
+            running.terminate()
+            running.wait()
+    if running.returncode != 0:
+        sys.exit(f"error: safeurl bench ended with {running.returncode}")
+    return json.loads(said)
 
 
 def samples(report, name):
@@ -162,7 +169,9 @@ def empty_jobs(arguments, socket, found):
         for at_once, all_rates in theirs.items():
             order = {"kind": "empty", "socket": str(socket), "jobs": jobs, "concurrency": at_once}
             all_rates.append(rate(rival(arguments, order)["ends"]))
-        report = bench(arguments, "--only", "bullmq", "--scans", str(jobs // 10), REDIS_URL=f"unix://{socket}")
+        # Ours does ten jobs for each scan, three times each.
+        scans = str(max(1, jobs // 30))
+        report = bench(arguments, "--only", "bullmq", "--scans", scans, REDIS_URL=f"unix://{socket}")
         for measured in report["measurements"]:
             ours.setdefault(measured["name"], (measured, []))[1].extend(measured["samples"])
     for name, (measured, all_samples) in ours.items():

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::leftovers;
-use crate::stage::{Ran, Stage};
+use crate::stage::{Ran, Stage, Worker};
 
 /// Turns, and scans of each way of doing many.
 const RUNS: usize = 2;
@@ -156,15 +156,16 @@ fn what_a_signal_cuts_short_leaves_nothing() {
     let image = stage.run(["image", "build"]);
     assert_eq!(image.code, Some(0), "{}", image.err);
     let mut command = stage.command(["bench", "--only", "throughput", "--scans", "100000"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    // Killed with the test, should that fail.
+    let mut bench = Worker(child);
     let until = Instant::now() + Duration::from_secs(60);
     while containers(&stage).is_empty() {
         assert!(Instant::now() < until, "it makes no container");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    bench.signal("-INT");
+    assert_eq!(bench.end(), Some(130));
     assert_eq!((containers(&stage), left_in(&stage)), (BTreeSet::new(), Vec::new()));
     leftovers::nothing_running(&stage, Duration::from_secs(20));
 }
