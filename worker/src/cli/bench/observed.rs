@@ -44,7 +44,7 @@ struct Living {
 pub(super) struct HandedOver {
     /// The invocation was about to be written.
     pub(super) at: Instant,
-    /// The container was dead, and its report read.
+    /// Its report was whole, or it was dead without one.
     pub(super) over: Instant,
 }
 

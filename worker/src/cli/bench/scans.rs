@@ -134,7 +134,7 @@ impl Turns {
                 "claim committed to connection at the page, so later than the invocation read",
                 millis(&warm, |scan| scan.to_connection),
             ),
-            ("fetch", "invocation written to container dead", millis(&warm, |scan| scan.fetch)),
+            ("fetch", "invocation written to report whole", millis(&warm, |scan| scan.fetch)),
         ];
         for (name, what, samples) in all {
             if !samples.is_empty() {
