@@ -1,6 +1,7 @@
 //! A libSQL database, in a file or on a server, and the connections to it: one writer, some readers, each owned by a
 //! thread of its own because libSQL's local calls block. A unit of work runs on such a thread from beginning to end;
 //! the caller may stop waiting for it but cannot stop it half way. Knows no table and never builds SQL from values.
+//! Writes that wait for a file at the same time share its next commit.
 //!
 //! A server has one writer too: it would carry out transactions one after the other anyway, and what was written first
 //! is answered first, which the renewals of leases rely on.
@@ -10,6 +11,7 @@ pub(crate) mod hrana;
 mod location;
 mod thread;
 mod unit;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use hrana::{Client, Stream};
 use location::{Location, OpenFile};
 use thread::ConnectionThreads;
 use unit::Link;
+use writer::Writer;
 
 /// Milliseconds since the epoch by the database's clock, as an SQL expression. Leases, heartbeats and due times
 /// are compared by this clock alone: hosts may disagree, the database does not.
@@ -98,7 +101,7 @@ pub enum OpenMode {
 #[derive(Clone)]
 pub(crate) struct Db {
     place: Place,
-    writer: ConnectionThreads,
+    writer: Writer,
     readers: ConnectionThreads,
 }
 
@@ -162,7 +165,7 @@ impl Db {
             Unit::on(link)
         };
         Ok(Self {
-            writer: ConnectionThreads::start("safeurl-db-write", vec![unit(writer)])?,
+            writer: Writer::start(unit(writer))?,
             readers: ConnectionThreads::start("safeurl-db-read", readers.into_iter().map(unit).collect())?,
             place,
         })
@@ -229,14 +232,14 @@ impl Db {
     }
 
     /// Runs a unit of work in one transaction that has the write lock from the start: what it reads first
-    /// still holds when it writes. An error undoes all of it.
+    /// still holds when it writes. An error undoes all of it. Runs it anew where the transaction came to nothing.
     pub(crate) async fn write<T, E, W>(&self, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
         W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
     {
-        self.change(Patience::Short, work).await
+        self.writer.change(self.place.clone(), work).await
     }
 
     /// The same, for what changes the tables.
@@ -246,22 +249,13 @@ impl Db {
         E: From<DbError> + Send + 'static,
         W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
     {
-        self.change(Patience::Unhurried, work).await
-    }
-
-    async fn change<T, E, W>(&self, patience: Patience, work: W) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<DbError> + Send + 'static,
-        W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
-    {
         let place = self.place.clone();
-        let change = async move |unit: &Unit| {
+        let overhaul = async move |unit: &Unit| {
             place.check()?;
-            unit.is_patient(patience);
+            unit.is_patient(Patience::Unhurried);
             unit.transaction(work).await
         };
-        self.writer.run(change).await
+        self.writer.run(overhaul).await
     }
 
     /// Makes a file keep a write-ahead log, so that readers and the writer do not wait for each other. Lasts. A server

@@ -71,6 +71,14 @@ impl Unit {
         Self { link, deaf }
     }
 
+    /// The connection to a file.
+    pub(super) const fn file(&self) -> Option<&Connection> {
+        match &self.link {
+            Link::File(connection) => Some(connection),
+            Link::Server(_) => None,
+        }
+    }
+
     /// How long the unit waits for a server.
     pub(super) fn is_patient(&self, patience: Patience) {
         if let Link::Server(stream) = &self.link {
@@ -206,7 +214,8 @@ impl Unit {
         ended
     }
 
-    async fn commit(&self, connection: &Connection) -> Result<(), DbError> {
+    /// Ends a transaction of a file; any error but [`DbError::Unanswered`] leaves it open.
+    pub(super) async fn commit(&self, connection: &Connection) -> Result<(), DbError> {
         let ended = connection.execute("COMMIT", ()).await.map(|_| ());
         #[cfg(test)]
         let ended = ended.and_then(|()| self.lose_the_answer());

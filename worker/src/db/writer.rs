@@ -1,0 +1,230 @@
+//! The thread that owns the connection that writes.
+//!
+//! Units that wait for a file share a transaction: a disk that has to keep a commit takes as long for many writes as for
+//! one. Each has a savepoint of its own, so that its error undoes it and nothing else, and each is answered after the
+//! COMMIT. What does not come to a COMMIT is undone as a whole, and each unit gets a transaction of its own: what went
+//! wrong is told to the one that it went wrong for.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use futures_util::FutureExt as _;
+use libsql::Connection;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+
+use super::thread::{Work, carry_out, do_it, packed};
+use super::{DbError, Place, Unit};
+
+/// Units that share a transaction at most: the first of them waits for the last, and so does another process.
+const SHARING: usize = 64;
+
+/// A handle to the thread, which ends with the last of them.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: Sender<Turn>,
+}
+
+/// What waits for the connection.
+enum Turn {
+    /// May be one of several in a transaction.
+    Change(Box<dyn Change>),
+    /// Has the connection to itself.
+    Other(Work),
+}
+
+/// Work in a transaction, and the way of its answer.
+trait Change: Send {
+    /// Does it within the transaction that is open and keeps the answer; `false` when it is to be undone.
+    fn join_in<'a>(&'a mut self, unit: &'a Unit) -> Pin<Box<dyn Future<Output = bool> + 'a>>;
+    /// Answers, now that the transaction has ended.
+    fn answer(self: Box<Self>, committed: Result<(), DbError>);
+    /// Does it anew in a transaction of its own, and answers.
+    fn alone(self: Box<Self>, unit: &Unit);
+}
+
+impl Writer {
+    pub(super) fn start(unit: Unit) -> Result<Self, DbError> {
+        let (queue, turns) = channel();
+        let runtime = Builder::new_current_thread().build().map_err(|_| DbError::Ended)?;
+        std::thread::Builder::new()
+            .name("safeurl-db-write".to_owned())
+            .spawn(move || serve(&unit, &runtime, &turns))
+            .map_err(|_| DbError::Ended)?;
+        Ok(Self { queue })
+    }
+
+    /// Runs the work in a transaction. Dropping the returned future does not stop work already queued.
+    pub(super) async fn change<T, E, W>(&self, place: Place, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { place, work, caller: Handle::current(), kept: None, answer };
+        self.queue.send(Turn::Change(Box::new(waiting))).map_err(|_| DbError::Ended)?;
+        answered.await.map_err(|_| DbError::Ended)?
+    }
+
+    /// Runs the work on the connection with nothing around it.
+    pub(super) async fn run<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        W: AsyncFnOnce(&Unit) -> Result<T, E> + Send + 'static,
+    {
+        let (work, answered) = packed(work);
+        self.queue.send(Turn::Other(work)).map_err(|_| DbError::Ended)?;
+        answered.await.map_err(|_| DbError::Ended)?
+    }
+}
+
+/// Takes turns in the order in which they came, until nobody can ask for one any more.
+fn serve(unit: &Unit, runtime: &Runtime, turns: &Receiver<Turn>) {
+    let mut next = VecDeque::new();
+    while let Ok(turn) = turns.recv() {
+        next.push_back(turn);
+        while let Some(turn) = next.pop_front() {
+            next.extend(turns.try_iter());
+            match (turn, unit.file()) {
+                (Turn::Other(work), _) => do_it(unit, work),
+                (Turn::Change(change), None) => do_it(unit, |unit| change.alone(unit)),
+                (Turn::Change(change), Some(file)) => {
+                    let mut changes = vec![change];
+                    while changes.len() < SHARING
+                        && let Some(Turn::Change(_)) = next.front()
+                        && let Some(Turn::Change(change)) = next.pop_front()
+                    {
+                        changes.push(change);
+                    }
+                    together(unit, file, runtime, changes);
+                }
+            }
+        }
+    }
+}
+
+fn together(unit: &Unit, file: &Connection, runtime: &Runtime, mut changes: Vec<Box<dyn Change>>) {
+    let ended = match &mut *changes {
+        [_] => Ended::Undone,
+        several => runtime.block_on(share(unit, file, several)),
+    };
+    for change in changes {
+        match &ended {
+            Ended::Committed => change.answer(Ok(())),
+            Ended::NotBegun(source) => change.answer(Err(DbError::from(copy_of(source)))),
+            Ended::Unanswered(source) => {
+                change.answer(Err(DbError::Unanswered { source: copy_of(source) }));
+            }
+            Ended::Undone => do_it(unit, |unit| change.alone(unit)),
+        }
+    }
+}
+
+/// How a transaction of several ended.
+enum Ended {
+    Committed,
+    /// Nothing was done.
+    NotBegun(libsql::Error),
+    /// All of it is there or nothing.
+    Unanswered(libsql::Error),
+    /// Nothing of it is there.
+    Undone,
+}
+
+async fn share(unit: &Unit, file: &Connection, changes: &mut [Box<dyn Change>]) -> Ended {
+    if let Err(error) = file.execute("BEGIN IMMEDIATE", ()).await {
+        return Ended::NotBegun(error);
+    }
+    for change in changes {
+        if !has_joined(unit, file, &mut **change).await {
+            unit.abandon().await;
+            return Ended::Undone;
+        }
+    }
+    match unit.commit(file).await {
+        Ok(()) => Ended::Committed,
+        Err(DbError::Unanswered { source }) => Ended::Unanswered(source),
+        Err(_) => {
+            unit.abandon().await;
+            Ended::Undone
+        }
+    }
+}
+
+/// Does one of them. `false` when the transaction cannot go on: an error may have ended it, as that of a full disk does,
+/// with what others did in it.
+async fn has_joined(unit: &Unit, file: &Connection, change: &mut dyn Change) -> bool {
+    let said = |statement| async move { file.execute(statement, ()).await.is_ok() };
+    if !said("SAVEPOINT its_own").await {
+        return false;
+    }
+    let kept = change.join_in(unit).await;
+    !file.is_autocommit()
+        && (kept || said("ROLLBACK TO its_own").await)
+        && said("RELEASE its_own").await
+        && !file.is_autocommit()
+}
+
+/// One error, told to several.
+fn copy_of(error: &libsql::Error) -> libsql::Error {
+    match error {
+        libsql::Error::SqliteFailure(code, said) => libsql::Error::SqliteFailure(*code, said.clone()),
+        other => libsql::Error::Misuse(other.to_string()),
+    }
+}
+
+/// A change that waits for its turn or for its answer.
+struct Waiting<T, E, W> {
+    place: Place,
+    work: W,
+    caller: Handle,
+    kept: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, W> Change for Waiting<T, E, W>
+where
+    T: Send,
+    E: From<DbError> + Send,
+    W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send,
+{
+    fn join_in<'a>(&'a mut self, unit: &'a Unit) -> Pin<Box<dyn Future<Output = bool> + 'a>> {
+        Box::pin(async move {
+            let work = self.work.clone();
+            let done = async {
+                self.place.check()?;
+                work(unit).await
+            };
+            // A panic fails the unit that caused it: its caller sees the answer's channel closed.
+            self.kept = AssertUnwindSafe(done).catch_unwind().await.ok();
+            matches!(self.kept, Some(Ok(_)))
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), DbError>) {
+        let answer = match (self.kept, committed) {
+            (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
+            // What failed by itself was undone before the end of the transaction.
+            (Some(kept), _) => kept,
+            (None, Ok(())) => return,
+        };
+        // A caller that no longer waits does not hear it; the work is done all the same.
+        let _ = self.answer.send(answer);
+    }
+
+    fn alone(self: Box<Self>, unit: &Unit) {
+        let Self { place, work, caller, answer, .. } = *self;
+        let work = async move |unit: &Unit| {
+            place.check()?;
+            unit.transaction(work).await
+        };
+        carry_out(unit, &caller, work, answer);
+    }
+}
+
+#[cfg(test)]
+mod tests;
