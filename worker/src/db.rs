@@ -7,6 +7,7 @@
 //! is answered first, which the renewals of leases rely on.
 
 mod error;
+mod file;
 pub(crate) mod hrana;
 mod location;
 mod thread;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, sleep};
 pub use error::DbError;
 pub(crate) use unit::{Ask, Columns, Found, Unit};
 
+use file::File;
 use hrana::{Client, Stream};
 use location::{Location, OpenFile};
 use thread::ConnectionThreads;
@@ -137,12 +139,13 @@ impl Db {
             OpenMode::Existing => {}
             OpenMode::Create => location::check_folder(&path)?,
         }
+        let file = |connection| Link::File(Box::new(File::new(connection)));
         let writer = connect(&path, mode, Use::Write).await?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            readers.push(Link::File(connect(&path, OpenMode::Existing, Use::Read).await?));
+            readers.push(file(connect(&path, OpenMode::Existing, Use::Read).await?));
         }
-        Self::on(Place::File(Arc::new(OpenFile::at(path)?)), Link::File(writer), readers)
+        Self::on(Place::File(Arc::new(OpenFile::at(path)?)), file(writer), readers)
     }
 
     /// A server makes databases for itself, so that there is nothing to create; that it answers is seen here.

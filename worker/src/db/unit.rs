@@ -5,9 +5,10 @@ use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use libsql::Value;
 use libsql::params::{IntoParams, Params};
-use libsql::{Connection, Value};
 
+use super::file::File;
 use super::hrana::{Statement, Stream};
 use super::{DbError, Patience};
 
@@ -21,7 +22,7 @@ pub(crate) struct Unit {
 
 /// What leads to the database.
 pub(super) enum Link {
-    File(Connection),
+    File(Box<File>),
     Server(Box<Stream>),
 }
 
@@ -72,9 +73,9 @@ impl Unit {
     }
 
     /// The connection to a file.
-    pub(super) const fn file(&self) -> Option<&Connection> {
+    pub(super) fn file(&self) -> Option<&File> {
         match &self.link {
-            Link::File(connection) => Some(connection),
+            Link::File(file) => Some(file),
             Link::Server(_) => None,
         }
     }
@@ -89,7 +90,7 @@ impl Unit {
     /// Runs one statement and says how many rows it changed.
     pub(crate) async fn execute(&self, sql: &str, params: impl IntoParams) -> Result<u64, DbError> {
         match &self.link {
-            Link::File(connection) => Ok(connection.execute(sql, params).await?),
+            Link::File(file) => Ok(file.execute(sql, params).await?),
             Link::Server(stream) => {
                 let done = stream.run(vec![statement(sql, params)?]).await?;
                 Ok(done.first().map_or(0, |done| done.changed))
@@ -101,7 +102,7 @@ impl Unit {
     /// one or with the COMMIT, and what is wrong with it is told by that.
     pub(crate) async fn execute_later(&self, sql: &str, params: impl IntoParams) -> Result<(), DbError> {
         match &self.link {
-            Link::File(connection) => connection.execute(sql, params).await.map(|_| ())?,
+            Link::File(file) => file.execute(sql, params).await.map(|_| ())?,
             Link::Server(stream) => stream.leave(statement(sql, params)?),
         }
         Ok(())
@@ -110,9 +111,7 @@ impl Unit {
     /// Runs the statements of a script that carries no values.
     pub(crate) async fn script(&self, sql: &str) -> Result<(), DbError> {
         match &self.link {
-            Link::File(connection) => {
-                connection.execute_batch(sql).await?;
-            }
+            Link::File(file) => file.script(sql).await?,
             Link::Server(stream) => {
                 stream.leave_script(sql);
                 stream.run(Vec::new()).await?;
@@ -160,15 +159,7 @@ impl Unit {
 
     async fn find(&self, statement: Statement) -> Result<Found, DbError> {
         match &self.link {
-            Link::File(connection) => {
-                let mut rows = connection.query(&statement.sql, statement.values).await?;
-                let mut found = Vec::new();
-                while let Some(row) = rows.next().await? {
-                    let columns = 0..row.column_count();
-                    found.push(columns.map(|column| row.get_value(column)).collect::<Result<_, _>>()?);
-                }
-                Ok(Found(found))
-            }
+            Link::File(file) => Ok(Found(file.query(&statement.sql, statement.values).await?)),
             Link::Server(stream) => {
                 let done = stream.run(vec![statement]).await?;
                 Ok(Found(done.into_iter().next().map(|done| done.rows).unwrap_or_default()))
@@ -186,7 +177,7 @@ impl Unit {
         W: AsyncFnOnce(&Self) -> Result<T, E> + Clone,
     {
         match &self.link {
-            Link::File(connection) => self.local(connection, work).await,
+            Link::File(file) => self.local(file, work).await,
             Link::Server(stream) => {
                 let again = work.clone();
                 match self.remote(stream, work).await {
@@ -199,29 +190,29 @@ impl Unit {
 
     async fn local<T, E: From<DbError>>(
         &self,
-        connection: &Connection,
+        file: &File,
         work: impl AsyncFnOnce(&Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.execute("BEGIN IMMEDIATE", ()).await?;
         let done = work(self).await;
         let ended = match done {
-            Ok(value) => self.commit(connection).await.map(|()| value).map_err(E::from),
+            Ok(value) => self.commit(file).await.map(|()| value).map_err(E::from),
             Err(error) => Err(error),
         };
-        if ended.is_err() && !connection.is_autocommit() {
+        if ended.is_err() && !file.is_autocommit() {
             self.execute("ROLLBACK", ()).await?;
         }
         ended
     }
 
     /// Ends a transaction of a file; any error but [`DbError::Unanswered`] leaves it open.
-    pub(super) async fn commit(&self, connection: &Connection) -> Result<(), DbError> {
-        let ended = connection.execute("COMMIT", ()).await.map(|_| ());
+    pub(super) async fn commit(&self, file: &File) -> Result<(), DbError> {
+        let ended = file.execute("COMMIT", ()).await.map(|_| ());
         #[cfg(test)]
         let ended = ended.and_then(|()| self.lose_the_answer());
         match ended {
             // Still open: SQLite refused to end it, and it is undone.
-            Err(source) if !connection.is_autocommit() => Err(source.into()),
+            Err(source) if !file.is_autocommit() => Err(source.into()),
             ended => ended.map_err(|source| DbError::Unanswered { source }),
         }
     }
@@ -261,9 +252,9 @@ impl Unit {
     /// begin, or would see for ever what was there when this one began.
     pub(super) async fn abandon(&self) {
         match &self.link {
-            Link::File(connection) if !connection.is_autocommit() => {
+            Link::File(file) if !file.is_autocommit() => {
                 // Failing leaves the transaction open, and the end of the next unit tries again.
-                let _ = connection.execute("ROLLBACK", ()).await;
+                let _ = file.execute("ROLLBACK", ()).await;
             }
             Link::File(_) => {}
             Link::Server(stream) => {

@@ -11,10 +11,10 @@ use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use futures_util::FutureExt as _;
-use libsql::Connection;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
+use super::file::File;
 use super::thread::{Work, carry_out, do_it, packed};
 use super::{DbError, Place, Unit};
 
@@ -107,7 +107,7 @@ fn serve(unit: &Unit, runtime: &Runtime, turns: &Receiver<Turn>) {
     }
 }
 
-fn together(unit: &Unit, file: &Connection, runtime: &Runtime, mut changes: Vec<Box<dyn Change>>) {
+fn together(unit: &Unit, file: &File, runtime: &Runtime, mut changes: Vec<Box<dyn Change>>) {
     let ended = match &mut *changes {
         [_] => Ended::Undone,
         several => runtime.block_on(share(unit, file, several)),
@@ -135,7 +135,7 @@ enum Ended {
     Undone,
 }
 
-async fn share(unit: &Unit, file: &Connection, changes: &mut [Box<dyn Change>]) -> Ended {
+async fn share(unit: &Unit, file: &File, changes: &mut [Box<dyn Change>]) -> Ended {
     if let Err(error) = file.execute("BEGIN IMMEDIATE", ()).await {
         return Ended::NotBegun(error);
     }
@@ -157,7 +157,7 @@ async fn share(unit: &Unit, file: &Connection, changes: &mut [Box<dyn Change>]) 
 
 /// Does one of them. `false` when the transaction cannot go on: an error may have ended it, as that of a full disk does,
 /// with what others did in it.
-async fn has_joined(unit: &Unit, file: &Connection, change: &mut dyn Change) -> bool {
+async fn has_joined(unit: &Unit, file: &File, change: &mut dyn Change) -> bool {
     let said = |statement| async move { file.execute(statement, ()).await.is_ok() };
     if !said("SAVEPOINT its_own").await {
         return false;
