@@ -217,7 +217,9 @@ where
     }
 
     fn alone(self: Box<Self>, unit: &Unit) {
-        let Self { place, work, caller, answer, .. } = *self;
+        let Self { place, work, caller, answer, kept } = *self;
+        // First: a value that nobody gets says so when it is dropped, and must not say it of this run.
+        drop(kept);
         let work = async move |unit: &Unit| {
             place.check()?;
             unit.transaction(work).await

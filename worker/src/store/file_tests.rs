@@ -2,4 +2,5 @@
 //! written, a lock that another process holds, connections that cannot write.
 
 mod schema;
+mod sharing;
 mod trouble;
