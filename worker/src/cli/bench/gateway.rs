@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::report::Report;
@@ -20,6 +20,9 @@ const FLOODS: usize = 3;
 
 /// Connections at once.
 const CROWD: usize = 256;
+
+/// Connections that may wait to be accepted: room for the whole crowd.
+const BACKLOG: u32 = 1024;
 
 /// How often there are that many.
 const CROWDS: usize = 5;
@@ -110,9 +113,7 @@ struct Server {
 
 impl Server {
     async fn start() -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
-        let address = listener.local_addr().context("cannot listen on loopback")?;
+        let (listener, address) = listener().context("cannot listen on loopback")?;
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
@@ -128,6 +129,15 @@ impl Server {
         });
         Ok(Self { address, _serving: serving })
     }
+}
+
+/// Who finds no room among those that wait to be accepted tries again after a second, and that is what would be measured.
+fn listener() -> std::io::Result<(TcpListener, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = socket.listen(BACKLOG)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 async fn send(mut stream: TcpStream) -> std::io::Result<()> {
