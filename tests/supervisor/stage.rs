@@ -15,7 +15,7 @@ use safeurl::metrics::Metrics;
 use safeurl::queue::BullMqConfig;
 use safeurl::sandbox::Network;
 use safeurl::shutdown::{Signal, Trigger};
-use safeurl::store::{DbConfig, NewJob, OpenMode, Store, WorkerRow};
+use safeurl::store::{DbConfig, NewJob, OpenMode, Politeness, Store, WorkerRow};
 use safeurl::supervisor::{
     Config, EngineFacts, Finished, Parts, PoolBounds, Progress, StartError, Supervisor,
 };
@@ -411,5 +411,7 @@ fn config_of_tests() -> Config {
         engine: EngineFacts { id: "engine".to_owned(), ..EngineFacts::default() },
         walls: None,
         pool: PoolBounds::default(),
+        politeness: Politeness::default(),
+        longest_pause: Duration::ZERO,
     }
 }

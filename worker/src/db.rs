@@ -199,6 +199,15 @@ impl Db {
         }
     }
 
+    /// How many rows a server read for these.
+    #[cfg(test)]
+    pub(crate) fn rows_read(&self) -> u64 {
+        match &self.place {
+            Place::File(_) => 0,
+            Place::Server(client) => client.rows_read(),
+        }
+    }
+
     /// Runs a unit of work that only reads, without a transaction around it.
     pub(crate) async fn read<T, E, W>(&self, work: W) -> Result<T, E>
     where

@@ -5,6 +5,7 @@
 pub mod delivery;
 pub mod document;
 pub mod failure;
+pub mod retry_after;
 pub mod scan;
 pub mod state;
 pub mod target;

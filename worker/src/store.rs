@@ -16,6 +16,7 @@ mod error;
 #[cfg(test)]
 mod file_tests;
 mod gauges;
+mod hosts;
 mod jobs;
 mod leases;
 mod listing;
@@ -54,6 +55,7 @@ pub use containers::{ContainerRow, Obligation, Remnant};
 pub use deliveries::{Arrival, Disposition};
 pub use error::StoreError;
 pub use gauges::QueueGauges;
+pub use hosts::{Pause, Politeness};
 pub use jobs::JobFilter;
 pub use leases::Held;
 pub use listing::{Listed, Page, Search, Sort};
@@ -81,6 +83,8 @@ pub struct Store {
     served: Arc<Mutex<String>>,
     /// Claims to give back.
     unheard: claim::Unheard,
+    /// How far hosts are spared by the claims of this handle.
+    politeness: Politeness,
     /// Counts up whenever this handle made a row due.
     due: Arc<watch::Sender<u64>>,
 }
@@ -96,6 +100,7 @@ impl Store {
             db: Db::open(config, mode).await?,
             served: Arc::default(),
             unheard: Arc::default(),
+            politeness: Politeness::default(),
             due: Arc::new(watch::Sender::new(0)),
         })
     }

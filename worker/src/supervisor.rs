@@ -13,6 +13,7 @@ mod event_loop;
 mod invocation;
 mod judge;
 mod lease;
+mod pause;
 mod pool;
 mod progress;
 mod recovery;
@@ -192,7 +193,10 @@ async fn queue<S: Sandbox>(parts: &Parts<S>) -> Result<Queue, RedisError> {
         Some(config) if !parts.reserved_only => {
             Queue::BullMq(BullMqQueue::start(config.clone(), store, worker).await?)
         }
-        Some(_) | None => Queue::Embedded(EmbeddedQueue::new(store, worker, parts.reserved_only)),
+        Some(_) | None => {
+            let store = store.polite(parts.config.politeness);
+            Queue::Embedded(EmbeddedQueue::new(store, worker, parts.reserved_only))
+        }
     })
 }
 

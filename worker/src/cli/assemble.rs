@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::sandbox::engine::EngineInfo;
 use crate::sandbox::image::{self, Image, ImageError};
 use crate::sandbox::{Docker, Network, SandboxConfig, attestation};
-use crate::store::{DbConfig, Store};
+use crate::store::{DbConfig, Politeness, Store};
 use crate::supervisor::{Config, EngineFacts, Parts, PoolBounds, Walls};
 
 /// Connections of one attempt at the same time. The fetcher uses one after the other, of which the last may still be closing.
@@ -110,6 +110,8 @@ fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
             max_age: settings.pool.max_age,
             jobs: None,
         },
+        politeness: Politeness { per_host: settings.politeness.per_host, gap: settings.politeness.gap },
+        longest_pause: settings.politeness.retry_after,
         timeout: settings.sandbox.timeout,
         max_redirects: settings.fetch.max_redirects,
         user_agent: settings.fetch.user_agent.clone(),

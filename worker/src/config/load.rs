@@ -15,8 +15,8 @@ use super::rule::{
     Subnet, Text, Truth, Word, within,
 };
 use super::settings::{
-    Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Pool, Queue, QueueKind,
-    Retry, Sandbox, Settings, Worker,
+    Analysis, Database, Fetch, Gateway, Level, Log, LogFormat, Nat64, NetworkMode, Politeness, Pool, Queue,
+    QueueKind, Retry, Sandbox, Settings, Worker,
 };
 use super::size::ByteSize;
 use super::sources::{MAX_RUN_DIR_BYTES, Sources};
@@ -29,6 +29,9 @@ const TENTH: Duration = Duration::from_millis(100);
 
 /// Each container has a user id of its own out of a few hundred.
 const MAX_CONCURRENCY: u32 = 256;
+
+/// More than all workers of a database have slots.
+const MAX_PER_HOST: u32 = 10_000;
 
 /// The fetcher stops a second before the timeout: with less than this it would have no time to fetch anything.
 const MIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -114,6 +117,11 @@ fn read(r: &mut Reader, run_dir: PathBuf) -> Settings {
             body_cap: r.get("fetch.body_cap", &within(ByteSize::kib(1)..=ByteSize::mib(64))),
             headers: r.get("fetch.headers", &List { of: RequestHeader, most: MAX_HEADERS }),
             respect_robots: r.get("fetch.respect_robots", &Truth),
+        },
+        politeness: Politeness {
+            per_host: r.get("politeness.per_host", &within(0..=MAX_PER_HOST)),
+            gap: r.get("politeness.gap", &within(Duration::ZERO..=HOUR)),
+            retry_after: r.get("politeness.retry_after", &within(Duration::ZERO..=DAY)),
         },
         retry: Retry { max_attempts: r.get("retry.max_attempts", &within(1..=100)) },
         analysis: Analysis { timeout: r.get("analysis.timeout", &within(TENTH..=MINUTE)) },

@@ -28,6 +28,8 @@ pub struct Settings {
     pub gateway: Gateway,
     /// `[fetch]`
     pub fetch: Fetch,
+    /// `[politeness]`
+    pub politeness: Politeness,
     /// `[retry]`
     pub retry: Retry,
     /// `[analysis]`
@@ -203,6 +205,17 @@ pub struct Fetch {
     pub headers: Vec<Header>,
     /// Every job keeps to robots.txt, also one that does not ask for it.
     pub respect_robots: bool,
+}
+
+/// What the hosts of queued jobs are spared, where no queue stands in front of the database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Politeness {
+    /// Scans of one host at a time, over all workers of the database; 0 for any number.
+    pub per_host: u32,
+    /// From the start of one scan of a host to the start of its next one.
+    pub gap: Duration,
+    /// How long a host is left alone at most because it asked to be; zero for never.
+    pub retry_after: Duration,
 }
 
 /// Trying again.

@@ -79,6 +79,7 @@ async fn count(store: &Store, engine: Option<&str>) -> Result<Counted> {
         classes: gauges.failures,
         ready: gauges.ready,
         delayed: gauges.delayed,
+        held_back: gauges.held_back,
         reserved: gauges.reserved,
         oldest: gauges.oldest_due,
         containers: engine.map(|_| gauges.containers),

@@ -22,6 +22,8 @@ pub struct Counted {
     pub ready: u64,
     /// QUEUED jobs whose time has not come.
     pub delayed: u64,
+    /// QUEUED jobs that wait until their host has room.
+    pub held_back: u64,
     /// QUEUED jobs that one process alone may claim.
     pub reserved: u64,
     /// How long the one of the ready jobs has been due that waits the longest; `None` when there is none.
@@ -61,6 +63,7 @@ pub(super) fn shelf(counted: Option<&Counted>) -> Shelf {
     };
     put("queue_ready", "QUEUED jobs that any worker may claim now", counted.ready);
     put("queue_delayed", "QUEUED jobs whose time has not come", counted.delayed);
+    put("queue_held_back", "QUEUED jobs that are due and wait until their host has room", counted.held_back);
     put("queue_reserved", "QUEUED jobs that one process alone may claim", counted.reserved);
     if let Some(containers) = counted.containers {
         put("containers", "Containers that are written down for the engine of this worker", containers);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libsql::params;
 
+use super::hosts::{self, Candidate, FIRST_USER, NEXT_USER, Politeness, WITH_ROOM};
 use super::jobs::{job_columns, read_job};
 use super::settle::twice;
 use super::transitions::{Edge, Grant, Serving, write_edge};
@@ -48,25 +49,6 @@ macro_rules! reserved_due {
 }
 pub(super) use reserved_due;
 
-/// The first row of the next user: the claim index is in this order, so that this is one look into it.
-pub(super) const NEXT_USER: &str = concat!(
-    "SELECT ",
-    job_columns!(),
-    shared_due!(),
-    " AND user_id > ?",
-    readable_id!(),
-    " ORDER BY user_id, priority, created_at, created_ms LIMIT 1"
-);
-
-/// The first row of the first user, when the round is over.
-pub(super) const FIRST_USER: &str = concat!(
-    "SELECT ",
-    job_columns!(),
-    shared_due!(),
-    readable_id!(),
-    " ORDER BY user_id, priority, created_at, created_ms LIMIT 1"
-);
-
 pub(super) const RESERVED: &str = concat!(
     "SELECT ",
     job_columns!(),
@@ -80,7 +62,8 @@ pub(super) const TAKEN: &str = "SELECT 1 FROM containers WHERE container_id = ? 
 
 impl Store {
     /// Takes the next due job: the users that have one take turns, and of one user's jobs the lowest priority
-    /// number comes first, then the oldest. State, lease, container and attempt are written at once. `None` when
+    /// number comes first, then the oldest; what goes to a host without room is passed over, unless a person waits for it
+    /// (reserved rows). State, lease, container and attempt are written at once. `None` when
     /// nothing is due. A claim whose answer is lost is asked for once more within this call; one whose answer is
     /// not waited for is given back by the next [`Store::renew`].
     ///
@@ -93,7 +76,10 @@ impl Store {
         let handed = twice(|| {
             let (grant, op, reserved) = (grant.clone(), op.clone(), request.reserved);
             let (served, unheard) = (Arc::clone(&self.served), Arc::clone(&self.unheard));
-            self.db.write(async move |unit| take(unit, &grant, reserved, op, &served, unheard).await)
+            let politeness = self.politeness;
+            self.db.write(async move |unit| {
+                take(unit, &grant, reserved, op, (&served, politeness), unheard).await
+            })
         });
         Ok(handed.await?.and_then(Handed::take))
     }
@@ -105,7 +91,7 @@ async fn take(
     grant: &Grant,
     reserved: bool,
     op: OpId,
-    served: &Mutex<String>,
+    turn: (&Mutex<String>, Politeness),
     unheard: Unheard,
 ) -> Result<Option<Handed>> {
     if let Some(handed) = before(unit, &op, &unheard).await? {
@@ -113,23 +99,66 @@ async fn take(
     }
     let container = grant.container.clone().unwrap_or_default();
     let taken = Ask::new(TAKEN, params![container.as_str(), grant.worker.as_str()])?;
-    let [taken, next, first] = if reserved {
+    if reserved {
         let [taken, next] = unit.together([taken, Ask::new(RESERVED, [grant.worker.as_str()])?]).await?;
-        [taken, next, Found::default()]
-    } else {
-        let last = lock(served).clone();
-        unit.together([taken, Ask::new(NEXT_USER, [last])?, Ask::new(FIRST_USER, ())?]).await?
-    };
-    if !taken.is_empty() {
-        return Err(StoreError::ContainerTaken { container });
+        is_free(&taken, container)?;
+        let Some(job) = next.first(read_job)? else { return Ok(None) };
+        return claim_row(unit, &job, grant, op, unheard).await;
     }
-    let next = if next.is_empty() { first } else { next };
-    let Some(job) = next.first(read_job)? else { return Ok(None) };
-    let handed = claim_row(unit, &job, grant, op, unheard).await?;
-    if handed.is_some() && !reserved {
-        lock(served).clone_from(&job.user);
+    let (served, politeness) = turn;
+    let last = lock(served).clone();
+    let [taken, open, next, first] =
+        unit.together([taken, open(politeness)?, Ask::new(NEXT_USER, [last.as_str()])?, first()?]).await?;
+    is_free(&taken, container)?;
+    let found = if hosts::wake(unit, &open).await? { None } else { Some([next, first]) };
+    let Some(next) = next_with_room(unit, last, politeness, found).await? else { return Ok(None) };
+    let handed = claim_row(unit, &next.job, grant, op, unheard).await?;
+    if handed.is_some() {
+        next.begun(unit, politeness).await?;
+        lock(served).clone_from(&next.job.user);
     }
     Ok(handed)
+}
+
+/// How many users' turns one claim passes over because none of their first rows has a host with room. These rows are
+/// held back then, and the claim is asked for again.
+const TURNS: usize = 4;
+
+/// The first row of the next user whose host has room. `found` is what was seen of the first turn already.
+async fn next_with_room(
+    unit: &Unit,
+    mut last: String,
+    politeness: Politeness,
+    mut found: Option<[Found; 2]>,
+) -> Result<Option<Candidate>> {
+    for _ in 0..TURNS {
+        let [next, first] = match found.take() {
+            Some(found) => found,
+            None => unit.together([Ask::new(NEXT_USER, [last.as_str()])?, first()?]).await?,
+        };
+        let next = if next.is_empty() { first } else { next };
+        let Some(candidate) = hosts::candidate(unit, &next).await? else { return Ok(None) };
+        if candidate.has_room(politeness) {
+            return Ok(Some(candidate));
+        }
+        last.clone_from(&candidate.job.user);
+        if let Some(candidate) = hosts::hold_back(unit, &last, politeness).await? {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+fn open(politeness: Politeness) -> Result<Ask> {
+    Ok(Ask::new(WITH_ROOM, hosts::with_room(politeness))?)
+}
+
+fn first() -> Result<Ask> {
+    Ok(Ask::new(FIRST_USER, ())?)
+}
+
+fn is_free(taken: &Found, container: String) -> Result<()> {
+    if taken.is_empty() { Ok(()) } else { Err(StoreError::ContainerTaken { container }) }
 }
 
 /// The claim that an earlier try of this operation wrote, whose answer was lost.

@@ -127,6 +127,12 @@ pub(super) const UNDELIVERED: &str = concat!(
     now_ms!(),
     " - ?1 * 1000 AND reserved_for IS NULL",
     readable_id!(),
+    // What the embedded queue held back before this one was put in front.
+    " UNION ALL SELECT ",
+    job_columns!(),
+    " FROM scan_jobs INDEXED BY scan_jobs_held_back
+      WHERE state = 'QUEUED' AND ready = 2 AND updated_at <= unixepoch() - ?1",
+    readable_id!(),
     " LIMIT ?2"
 );
 

@@ -21,6 +21,8 @@ pub struct QueueGauges {
     pub ready: u64,
     /// Queued jobs whose time has not come, or has and nobody has looked since.
     pub delayed: u64,
+    /// Queued jobs that are due and wait until their host has room.
+    pub held_back: u64,
     /// Queued jobs that only one worker may claim.
     pub reserved: u64,
     /// How long the first of the ready ones has been due: since its submission or, after a delay, since its time.
@@ -48,6 +50,9 @@ pub(super) const OLDEST_DUE: &str = concat!(
 
 pub(super) const CONTAINERS: &str = "SELECT count(*) FROM containers WHERE engine_id = ?";
 
+/// `ready` of a row that waits for its host.
+const HELD_BACK: i64 = 2;
+
 impl Store {
     /// The numbers as they are now; the containers are this engine's.
     ///
@@ -70,7 +75,7 @@ impl Store {
 async fn counted(unit: &Unit) -> Result<QueueGauges> {
     let rows = unit
         .query(COUNTED, (), |row| {
-            Ok::<_, StoreError>((row.text(0)?, row.flag(1)?, row.flag(2)?, row.text(3)?, count(row.int(4)?)))
+            Ok::<_, StoreError>((row.text(0)?, row.int(1)?, row.flag(2)?, row.text(3)?, count(row.int(4)?)))
         })
         .await?;
     let mut states = State::ALL.map(|state| (state, 0));
@@ -83,7 +88,8 @@ async fn counted(unit: &Unit) -> Result<QueueGauges> {
         *counted += jobs;
         match state {
             State::Queued if reserved => gauges.reserved += jobs,
-            State::Queued if ready => gauges.ready += jobs,
+            State::Queued if ready == HELD_BACK => gauges.held_back += jobs,
+            State::Queued if ready != 0 => gauges.ready += jobs,
             State::Queued => gauges.delayed += jobs,
             State::Failed | State::TimedOut => add(&mut gauges.failures, &class, jobs),
             State::Fetching | State::Analyzing | State::Completed => {}

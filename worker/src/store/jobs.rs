@@ -50,6 +50,8 @@ impl Default for JobFilter {
 
 const BY_ID: &str = concat!("SELECT ", job_columns!(), " FROM scan_jobs WHERE id = ?");
 
+const BY_ROW: &str = concat!("SELECT ", job_columns!(), " FROM scan_jobs WHERE rowid = ?");
+
 pub(super) const LIST: &str = concat!(
     "SELECT ",
     job_columns!(),
@@ -117,6 +119,11 @@ impl Store {
 /// The job with this id, within a unit of work.
 pub(super) async fn find(unit: &Unit, id: &ScanId) -> Result<Option<Job>> {
     unit.first(BY_ID, [id.as_str()], read_job).await
+}
+
+/// The job in this row of the table, within a unit of work.
+pub(super) async fn find_by_row(unit: &Unit, rowid: i64) -> Result<Option<Job>> {
+    unit.first(BY_ROW, [rowid], read_job).await
 }
 
 /// Reads the columns of [`job_columns`].

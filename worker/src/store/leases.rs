@@ -6,9 +6,10 @@ use std::time::Duration;
 use libsql::params;
 
 use super::claim::{lock, readable_id, release_unheard, reserved_due, shared_due};
+use super::hosts::{self, COULD_COME_BACK, NEXT_ROOM, Politeness, WITH_ROOM};
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
-use crate::db::{Ask, Unit, now_ms};
+use crate::db::{Ask, Found, Unit, now_ms};
 use crate::domain::scan::{LEASE, ScanId, WorkerId};
 
 /// A lease that was prolonged.
@@ -102,31 +103,35 @@ impl Store {
         Ok(held)
     }
 
-    /// Makes delayed rows claimable whose time has come, and says how long until the next one's. Writes only
-    /// when there is one.
+    /// Makes rows claimable whose time has come or whose host has room now, and says how long until the next one's time.
+    /// Writes only when there is one.
     ///
     /// # Errors
     /// The database's.
     pub async fn promote_due(&self) -> Result<Option<Duration>> {
-        let next = self.db.read(next_delayed).await?;
+        let politeness = self.politeness;
+        let next = self.db.read(async move |unit| next_due(unit, politeness).await).await?;
         if next != Some(Duration::ZERO) {
             return Ok(next);
         }
         let (promoted, next) = self
             .db
-            .write(async |unit| {
+            .write(async move |unit| {
                 let promoted = unit.execute(PROMOTE, ()).await?;
-                Ok::<_, StoreError>((promoted, next_delayed(unit).await?))
+                let open = Ask::new(WITH_ROOM, hosts::with_room(politeness))?;
+                let [open] = unit.together([open]).await?;
+                let woken = hosts::wake(unit, &open).await?;
+                Ok::<_, StoreError>((promoted > 0 || woken, next_due(unit, politeness).await?))
             })
             .await?;
-        if promoted > 0 {
+        if promoted {
             self.announce_due();
         }
         Ok(next)
     }
 
     /// Whether a row can be claimed, one reserved for this worker or one reserved for nobody, and how long until the
-    /// next delayed row is due; those that are due already are made claimable first. One look when there are none.
+    /// next one's time; those that are due already are made claimable first. One look when there are none.
     ///
     /// # Errors
     /// The database's.
@@ -141,16 +146,21 @@ impl Store {
     }
 
     pub(super) async fn look(&self, reserved_for: Option<&WorkerId>) -> Result<(bool, Option<Duration>)> {
-        let worker = reserved_for.cloned();
+        let (worker, politeness) = (reserved_for.cloned(), self.politeness);
         self.db
             .read(async move |unit| {
-                let due = match &worker {
-                    Some(worker) => Ask::new(RESERVED_DUE, [worker.as_str()])?,
-                    None => Ask::new(SHARED_DUE, ())?,
+                let delayed = Ask::new(NEXT_DELAYED, ())?;
+                let [due, delayed, room] = match &worker {
+                    Some(worker) => {
+                        let due = Ask::new(RESERVED_DUE, [worker.as_str()])?;
+                        let [due, delayed] = unit.together([due, delayed]).await?;
+                        [due, delayed, Found::default()]
+                    }
+                    None => {
+                        unit.together([Ask::new(SHARED_DUE, ())?, delayed, next_room(politeness)?]).await?
+                    }
                 };
-                let [due, delayed] = unit.together([due, Ask::new(NEXT_DELAYED, ())?]).await?;
-                let wait = delayed.first(|row| row.int(0))?;
-                Ok((!due.is_empty(), wait.map(from_now)))
+                Ok((!due.is_empty(), sooner(&delayed, &room)?))
             })
             .await
     }
@@ -162,7 +172,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn due_count(&self, reserved_for: Option<&WorkerId>, limit: usize) -> Result<usize> {
-        let worker = reserved_for.cloned();
+        let (worker, politeness) = (reserved_for.cloned(), self.politeness);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let counted = self
             .db
@@ -171,16 +181,33 @@ impl Store {
                     unit.first(RESERVED_COUNT, libsql::params![worker.as_str(), limit], |row| row.int(0))
                         .await
                 }
-                None => unit.first(SHARED_COUNT, [limit], |row| row.int(0)).await,
+                None => {
+                    let [per_host, hosts] = hosts::with_room(politeness);
+                    let back = Ask::new(COULD_COME_BACK, [per_host, hosts, limit])?;
+                    let [due, back] = unit.together([Ask::new(SHARED_COUNT, [limit])?, back]).await?;
+                    let due = due.first(|row| row.int(0))?.unwrap_or_default();
+                    let back = back.first(|row| row.int(0))?.unwrap_or_default();
+                    Ok(Some(due.saturating_add(back).min(limit)))
+                }
             })
             .await?;
         Ok(usize::try_from(counted.unwrap_or_default()).unwrap_or_default())
     }
 }
 
-async fn next_delayed(unit: &Unit) -> Result<Option<Duration>> {
-    let wait = unit.first(NEXT_DELAYED, (), |row| row.int(0)).await?;
-    Ok(wait.map(from_now))
+async fn next_due(unit: &Unit, politeness: Politeness) -> Result<Option<Duration>> {
+    let [delayed, room] = unit.together([Ask::new(NEXT_DELAYED, ())?, next_room(politeness)?]).await?;
+    sooner(&delayed, &room)
+}
+
+fn next_room(politeness: Politeness) -> Result<Ask> {
+    Ok(Ask::new(NEXT_ROOM, [i64::from(politeness.per_host)])?)
+}
+
+/// The time until the first of two moments.
+fn sooner(one: &Found, other: &Found) -> Result<Option<Duration>> {
+    let (one, other) = (one.first(|row| row.int(0))?, other.first(|row| row.int(0))?);
+    Ok([one, other].into_iter().flatten().min().map(from_now))
 }
 
 /// What is due already is due now.

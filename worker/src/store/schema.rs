@@ -8,11 +8,12 @@ use super::{Result, Store, StoreError};
 use crate::db::{DbError, Unit};
 
 /// The migrations in order; the schema's number is how many were run.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/0001_safeurl_tables.sql"),
     include_str!("../../../migrations/0002_worker.sql"),
     include_str!("../../../migrations/0003_recovery.sql"),
     include_str!("../../../migrations/0004_attestations.sql"),
+    include_str!("../../../migrations/0005_hosts.sql"),
 ];
 
 /// The newest schema that this program knows.

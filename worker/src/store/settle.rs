@@ -2,6 +2,7 @@
 //! audit go into the transaction of the UPDATE, or nothing does.
 
 use super::attempts::{self, AttemptRecord};
+use super::hosts::{Pause, not_before};
 use super::transitions::{Edge, write_edge};
 use super::{Result, Store, StoreError, audit, documents, results};
 use crate::db::{DbError, Unit};
@@ -18,6 +19,8 @@ pub struct Rows {
     pub body: Option<Body>,
     /// What left the machine, for edges without a body; with one, its own list counts.
     pub egress: Vec<EgressEntry>,
+    /// A host that asked to be left alone.
+    pub pause: Option<Pause>,
 }
 
 /// What became of an edge.
@@ -143,9 +146,9 @@ impl Store {
     }
 
     async fn edge(&self, job: Job, transition: Transition, rows: Rows, op: OpId) -> Result<Edge> {
-        let to_queue = transition.to() == State::Queued;
         let edge = self.db.write(async move |unit| write(unit, &job, &transition, &rows, &op).await).await?;
-        if to_queue && matches!(edge, Edge::Held(_) | Edge::Before { .. }) {
+        // A row that ends may leave room at its host, for which others wait.
+        if matches!(edge, Edge::Held(_) | Edge::Before { .. }) {
             self.announce_due();
         }
         Ok(edge)
@@ -207,5 +210,8 @@ pub(super) async fn write(
         }
     }
     audit::insert(unit, &after, &audit::entries(rows.body.as_ref(), &rows.egress)).await?;
+    if let Some(Pause { host, wait }) = &rows.pause {
+        not_before(unit, host, *wait).await?;
+    }
     Ok(Edge::Held(after))
 }

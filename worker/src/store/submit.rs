@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use tracing::Instrument as _;
 
+use super::hosts::host_of;
 use super::settle::settled;
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
 use crate::db::{Unit, now_ms};
 use crate::domain::scan::{Method, Options, ScanId, WorkerId};
-use crate::domain::target::Target;
 use crate::span::span;
 
 /// A job to be queued.
@@ -104,7 +104,7 @@ fn row(job: &NewJob) -> serde_json::Value {
         "url": job.url,
         "options": options,
         "priority": job.priority,
-        "host": Target::parse(&job.url).ok().map(|target| target.host().to_owned()),
+        "host": host_of(&job.url),
         "delay": job.delay.filter(|delay| !delay.is_zero()).map(millis),
         "maxAttempts": job.max_attempts,
         "reservedFor": job.reserved_for,

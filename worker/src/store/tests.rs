@@ -24,6 +24,8 @@ mod listing;
 mod order;
 #[path = "tests/plans.rs"]
 mod plans;
+#[path = "tests/politeness.rs"]
+mod politeness;
 #[path = "tests/recovery.rs"]
 mod recovery;
 #[path = "tests/schema.rs"]

@@ -150,7 +150,8 @@ fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Res
         Event::Claim => {
             lease(&mut row)?;
             row.set(concat!("attempt = attempt + 1, started_ms = ", now_ms!()), []);
-            row.set("finished_ms = NULL, cancel_requested = 0", []);
+            // However it waited: whoever writes it back into the queue by its state alone finds it due.
+            row.set("ready = 1, finished_ms = NULL, cancel_requested = 0", []);
             row.set(NO_FAILURE, []);
             match grant.map(|grant| &grant.serving) {
                 Some(Serving::Delivery(delivery)) => row.delivery(delivery),

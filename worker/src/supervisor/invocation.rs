@@ -108,6 +108,8 @@ mod tests {
     fn config() -> Config {
         Config {
             slots: 1,
+            politeness: crate::store::Politeness::default(),
+            longest_pause: Duration::ZERO,
             timeout: Duration::from_secs(30),
             max_redirects: 10,
             user_agent: "configured".into(),

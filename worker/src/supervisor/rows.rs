@@ -4,7 +4,7 @@ use safeurl_protocol::ledger::Ledger;
 
 use super::ending::Ending;
 use super::invocation::Terms;
-use super::{Shared, now};
+use super::{Shared, now, pause};
 use crate::analysis;
 use crate::domain::document::{
     Assessment, Body, Evidence, SandboxFacts, compose, egress_of, without_report, without_secrets,
@@ -68,7 +68,14 @@ pub(super) fn of_attempt<S: Sandbox>(
     };
     let body = body.map(|body| without_secrets(body, &terms.headers));
     let egress = if body.is_some() { Vec::new() } else { egress_of(ledger) };
-    Rows { attempt: Some(attempt), body, egress }
+    let pause = match (ending.report(), target) {
+        // The order of a queue in front of the database is not changed.
+        (Some(report), Some(target)) if !shared.queue.is_outer() => {
+            pause::asked(report, ledger, target, shared.config.longest_pause, now())
+        }
+        _ => None,
+    };
+    Rows { attempt: Some(attempt), body, egress, pause }
 }
 
 /// The document of a scan that ended before a container had it.

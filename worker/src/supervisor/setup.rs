@@ -9,6 +9,7 @@ use super::pool::PoolBounds;
 use crate::domain::document::Limits;
 use crate::gateway::Budgets;
 use crate::sandbox::Network;
+use crate::store::Politeness;
 
 /// Settings of the supervisor, already validated.
 #[derive(Debug, Clone)]
@@ -17,6 +18,10 @@ pub struct Config {
     pub slots: usize,
     /// Containers that wait for jobs.
     pub pool: PoolBounds,
+    /// What the hosts of queued jobs are spared, without a queue in front of the database.
+    pub politeness: Politeness,
+    /// How long a host is left alone at most because it asked to be; zero for never.
+    pub longest_pause: Duration,
     /// The longest job timeout; a row may ask for less.
     pub timeout: Duration,
     /// Redirects followed at most; a row may ask for fewer.

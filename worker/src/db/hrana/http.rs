@@ -37,6 +37,9 @@ struct Server {
     token: Option<HeaderValue>,
     /// Calls so far; each is a round trip.
     calls: AtomicU64,
+    /// Rows that the server has read for them.
+    #[cfg(test)]
+    rows_read: AtomicU64,
 }
 
 /// Why a call did not bring what it was for.
@@ -67,7 +70,14 @@ impl Client {
             .enable_http1()
             .wrap_connector(http);
         let pool = Pool::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { pool, server: Arc::new(Server { remote, token, calls: AtomicU64::new(0) }) })
+        let server = Server {
+            remote,
+            token,
+            calls: AtomicU64::new(0),
+            #[cfg(test)]
+            rows_read: AtomicU64::new(0),
+        };
+        Ok(Self { pool, server: Arc::new(server) })
     }
 
     pub(in crate::db) fn remote(&self) -> &Remote {
@@ -78,6 +88,12 @@ impl Client {
     #[cfg(test)]
     pub(in crate::db) fn calls(&self) -> u64 {
         self.server.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many rows the server has read.
+    #[cfg(test)]
+    pub(in crate::db) fn rows_read(&self) -> u64 {
+        self.server.rows_read.load(Ordering::Relaxed)
     }
 
     /// One call. `base` is where the stream was sent to, if it was.
@@ -95,8 +111,12 @@ impl Client {
             Err(Fault::NoAnswer(format!("no answer within {} s", patience.deadline().as_secs())))
         })?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body)
-                .map_err(|error| Fault::NoAnswer(format!("the answer is not Hrana's: {error}"))),
+            StatusCode::OK => {
+                #[cfg(test)]
+                self.server.rows_read.fetch_add(super::wire::rows_read(&body), Ordering::Relaxed);
+                serde_json::from_slice(&body)
+                    .map_err(|error| Fault::NoAnswer(format!("the answer is not Hrana's: {error}")))
+            }
             status => Err(self.failed(status, &body, has_baton)),
         }
     }

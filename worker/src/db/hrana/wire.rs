@@ -193,6 +193,16 @@ impl Refusal {
     }
 }
 
+/// How many rows a server says it has read for an answer.
+#[cfg(test)]
+pub(super) fn rows_read(body: &[u8]) -> u64 {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let results = answer["results"].as_array().into_iter().flatten();
+    let steps =
+        results.flat_map(|one| one["response"]["result"]["step_results"].as_array().into_iter().flatten());
+    steps.filter_map(|step| step["rows_read"].as_u64()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

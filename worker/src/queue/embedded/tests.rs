@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::state::{Event, State, step};
 use crate::store::testing::{Folder, Kind, fresh_on, new_job};
-use crate::store::{NewJob, Rows, Settled};
+use crate::store::{NewJob, Politeness, Rows, Settled};
 
 const KIND: Kind = Kind::of(module_path!());
 
@@ -73,4 +73,38 @@ async fn a_delayed_row_becomes_due_by_its_time_alone() {
     assert_eq!(queue.claim("box").await.expect("an answer"), None);
     due(&queue).await;
     assert!(queue.claim("box").await.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_wakes_a_queue_that_waits_for_room_at_its_host() {
+    let (_folder, store) = fresh_on(KIND).await;
+    let store = store.polite(Politeness { per_host: 1, gap: Duration::ZERO });
+    let queue = EmbeddedQueue { watch: None, ..queue(&store, false) };
+    store.one("https://example.com/1").await;
+    let second = store.one("https://example.com/2").await;
+    let lease = queue.claim("box").await.expect("an answer").expect("the first");
+    assert_eq!(queue.claim("box").await.expect("an answer"), None);
+    let failed = crate::store::testing::failure(crate::domain::failure::FailureClass::Tls);
+    let failed = step(State::Fetching, Event::Fail(failed)).expect("an edge");
+    let ((), settled) = tokio::join!(due(&queue), store.settle(lease, failed, Rows::default()));
+    assert_eq!(settled.expect("an answer"), Settled::Done { version: 3 });
+    let lease = queue.claim("box").await.expect("an answer").expect("the second");
+    assert_eq!(lease.job().id, second);
+}
+
+#[tokio::test]
+async fn a_queue_that_waits_for_a_host_s_time_is_woken_by_it() {
+    let (_folder, store) = fresh_on(KIND).await;
+    let store = store.polite(Politeness { per_host: 0, gap: Duration::from_millis(50) });
+    let queue = EmbeddedQueue { watch: None, ..queue(&store, false) };
+    let ids = [store.one("https://example.com/1").await, store.one("https://example.com/2").await];
+    for id in ids {
+        let lease = loop {
+            due(&queue).await;
+            if let Some(lease) = queue.claim("box").await.expect("an answer") {
+                break lease;
+            }
+        };
+        assert_eq!(lease.job().id, id);
+    }
 }

@@ -172,7 +172,7 @@ async fn complete(store: &Store) -> ScanId {
     let Ok(Advanced::Held(lease)) = store.advance(lease, edge(State::Fetching, Event::Accept)).await else {
         panic!("the lease stays")
     };
-    let rows = Rows { attempt: Some(record(1)), body: Some(body()), egress: Vec::new() };
+    let rows = Rows { attempt: Some(record(1)), body: Some(body()), ..Rows::default() };
     let settled =
         store.settle(lease, edge(State::Analyzing, Event::Complete), rows).await.expect("an answer");
     assert_eq!(settled, Settled::Done { version: 4 });
@@ -309,7 +309,8 @@ async fn an_attempt_that_is_tried_again_leaves_audit_and_record_but_stores_no_do
     let worker = store.worker().await;
     let id = store.one("https://h1.example/").await;
     let lease = store.take(&worker).await.expect("the job");
-    let rows = Rows { attempt: Some(record(1)), egress: vec![hop(1, Decision::Denied, &[])], body: None };
+    let rows =
+        Rows { attempt: Some(record(1)), egress: vec![hop(1, Decision::Denied, &[])], ..Rows::default() };
     let lost = edge(State::Fetching, Event::Lose(failure(FailureClass::Lost)));
     store.settle(lease, lost, rows).await.expect("an answer");
     let empty = store.document(&id).await.expect("an answer").expect("a job");

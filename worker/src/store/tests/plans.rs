@@ -9,7 +9,7 @@ use crate::store::listing::{self, WITH_PREFIX};
 use crate::store::testing::{Kind, edge, failure};
 use crate::store::transitions::{Grant, Serving, statement};
 use crate::store::{
-    Page, Search, Store, audit, claim, containers, deliveries, gauges, jobs, leases, recovery, stats,
+    Page, Search, Store, audit, claim, containers, deliveries, gauges, hosts, jobs, leases, recovery, stats,
     transitions, workers,
 };
 
@@ -73,8 +73,8 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
                 WITH_PREFIX,
                 "SEARCH scan_jobs USING COVERING INDEX sqlite_autoindex_scan_jobs_1 (id>? AND id<?)",
             ),
-            ("next user", claim::NEXT_USER, "SEARCH scan_jobs USING INDEX scan_jobs_claim (user_id>?)"),
-            ("first user", claim::FIRST_USER, "SCAN scan_jobs USING INDEX scan_jobs_claim"),
+            ("next user", hosts::NEXT_USER, "SEARCH scan_jobs USING INDEX scan_jobs_claim (user_id>?)"),
+            ("first user", hosts::FIRST_USER, "SCAN scan_jobs USING INDEX scan_jobs_claim"),
             (
                 "reserved",
                 claim::RESERVED,
@@ -127,6 +127,29 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
                 transitions::WRITTEN,
                 "SEARCH transitions USING INDEX transitions_job (job_id=? AND version=?)",
             ),
+            (
+                "behind a full host",
+                hosts::NEXT_OF_USER,
+                "SEARCH scan_jobs USING INDEX scan_jobs_claim (user_id=?)",
+            ),
+            (
+                "holding back",
+                hosts::HOLD_BACK,
+                "SCAN held VIRTUAL TABLE INDEX 1:; SEARCH scan_jobs USING INTEGER PRIMARY KEY (rowid=?)",
+            ),
+            (
+                "hosts with room",
+                hosts::WITH_ROOM,
+                "SEARCH hosts USING COVERING INDEX hosts_waiting (waiting=? AND next_ms<?); CORRELATED SCALAR SUBQUERY 1; \
+                 SEARCH busy USING INDEX scan_jobs_at_host (host=?)",
+            ),
+            (
+                "the next host with room",
+                hosts::NEXT_ROOM,
+                "SEARCH hosts USING COVERING INDEX hosts_waiting (waiting=?); CORRELATED SCALAR SUBQUERY 1; \
+                 SEARCH busy USING INDEX scan_jobs_at_host (host=?)",
+            ),
+            ("forgotten hosts", hosts::FORGET, "SEARCH hosts USING PRIMARY KEY (host=?)"),
             ("listing", jobs::LIST, "SCAN scan_jobs USING INDEX scan_jobs_recent; LIST SUBQUERY"),
         ] {
             let plan = plan(&store, sql).await;
@@ -135,6 +158,14 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
         }
         for (name, sql, index) in [
             ("undelivered", deliveries::UNDELIVERED, "SCAN scan_jobs USING INDEX scan_jobs_claim"),
+            ("undelivered because held back", deliveries::UNDELIVERED, "scan_jobs_held_back"),
+            ("jobs at the host of the next row", hosts::NEXT_USER, "INDEX scan_jobs_at_host (host=?)"),
+            ("jobs at the host of the first row", hosts::FIRST_USER, "INDEX scan_jobs_at_host (host=?)"),
+            ("jobs at hosts", hosts::ROOMS, "SEARCH busy USING INDEX scan_jobs_at_host (host=?)"),
+            ("what comes back", hosts::COULD_COME_BACK, "scan_jobs_held_back (host=?)"),
+            ("the next user of a host", hosts::TURN, "scan_jobs_held_back (host=? AND user_id>?)"),
+            ("letting go", hosts::LET_GO, "scan_jobs_held_back (host=? AND user_id=?)"),
+            ("whether rows wait", hosts::STILL_WAITED_FOR, "scan_jobs_held_back (host=?)"),
             ("undelivered by time", deliveries::UNDELIVERED, "scan_jobs_delayed (run_at<?)"),
             ("abandoned", recovery::ABANDONED, "scan_jobs_reserved"),
             (

@@ -10,10 +10,10 @@ async fn a_fresh_file_is_migrated_once() {
     let store = folder.open().await;
     assert_eq!(store.schema().await.expect("a look"), Schema::Empty);
     assert!(matches!(store.instance().await, Err(StoreError::NotMigrated)));
-    assert_eq!(store.migrate().await.expect("a migration"), Migrated { from: 0, to: 4 });
-    assert_eq!(store.schema().await.expect("a look"), Schema::Ours { version: 4 });
+    assert_eq!(store.migrate().await.expect("a migration"), Migrated { from: 0, to: 5 });
+    assert_eq!(store.schema().await.expect("a look"), Schema::Ours { version: 5 });
     let instance = store.instance().await.expect("an id");
-    assert_eq!(store.migrate().await.expect("nothing to do"), Migrated { from: 4, to: 4 });
+    assert_eq!(store.migrate().await.expect("nothing to do"), Migrated { from: 5, to: 5 });
     store.prepare().await.expect("it is ours");
     assert_eq!(store.instance().await.expect("an id"), instance);
     // A connection that was open before knows the old mode until it reads again.
@@ -32,7 +32,7 @@ async fn an_existing_installations_database_is_taken_over_by_migrate_alone() {
     assert!(matches!(error, StoreError::NotMigrated));
     assert!(error.to_string().contains("is not prepared yet"), "{error}");
     assert_eq!(store.rows("SELECT name, sql FROM sqlite_schema ORDER BY name").await, before);
-    assert_eq!(store.migrate().await.expect("a migration"), Migrated { from: 0, to: 4 });
+    assert_eq!(store.migrate().await.expect("a migration"), Migrated { from: 0, to: 5 });
     store.prepare().await.expect("it is ours");
 }
 
@@ -51,8 +51,8 @@ async fn a_later_programs_database_is_left_alone() {
     store.run("UPDATE meta SET value = '7' WHERE key = 'schema'").await;
     assert_eq!(store.schema().await.expect("a look"), Schema::Newer { version: 7 });
     for error in [store.prepare().await.expect_err("too new"), store.migrate().await.expect_err("too new")] {
-        assert!(matches!(error, StoreError::NewerSchema { found: 7, known: 4 }));
-        assert!(error.to_string().contains('7') && error.to_string().contains('4'), "{error}");
+        assert!(matches!(error, StoreError::NewerSchema { found: 7, known: 5 }));
+        assert!(error.to_string().contains('7') && error.to_string().contains('5'), "{error}");
     }
 }
 

@@ -229,7 +229,7 @@ impl<S: Sandbox> Runner<S> {
                 let failure =
                     Failure::new(FailureClass::InvalidTarget, FailureStage::Claim, error.to_string());
                 let body = rows::refused(&self.shared, &job, &failure);
-                let rows = Rows { attempt: None, body: Some(body), egress: Vec::new() };
+                let rows = Rows { body: Some(body), ..Rows::default() };
                 let Ok(transition) = step(job.state, Event::Fail(failure)) else { return Taken::Lost };
                 let (to, told) = (transition.to(), Told::of(&transition));
                 let settlement = Settlement::of(&transition);
