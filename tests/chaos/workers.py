@@ -32,6 +32,8 @@ class Program:
             "SAFEURL_FETCH_BODY_CAP": "1MiB",
             "SAFEURL_GATEWAY_ALLOW_NETWORKS": "127.0.0.1/32",
             "SAFEURL_WORKER_CONCURRENCY": "2",
+            # All pages are on one host.
+            "SAFEURL_POLITENESS_PER_HOST": "256",
             "SAFEURL_LOG_FORMAT": "json",
         }
         # How many containers wait for jobs at each worker.

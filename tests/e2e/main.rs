@@ -17,6 +17,7 @@ mod jobs;
 mod leftovers;
 mod many;
 mod operation;
+mod politeness;
 mod pool;
 mod recovery;
 mod robots;

@@ -214,6 +214,8 @@ async fn what_waits_is_cancelled_replayed_and_deleted_like_anything_else() {
     let ids = submit(&store, std::iter::repeat_n(("a", "https://x.example/"), 4)).await;
     let held = take_all(&store, &worker).await.remove(0);
     assert_eq!(waiting(&store).await, ["3"]);
+    let offered = store.undelivered(Duration::ZERO, 10).await.expect("an answer");
+    assert_eq!(offered.len(), 3, "another queue, put in front of the database later, knows nothing of hosts");
     let outcome = store.request_cancel(&ids[1]).await.expect("an answer");
     assert_eq!(outcome, CancelOutcome::Cancelled);
     store.replay(&ids[1]).await.expect("an answer");
