@@ -271,6 +271,7 @@ pub(super) async fn hold_back(unit: &Unit, user: &str, politeness: Politeness) -
     let held: Vec<_> = rows.iter().filter(|row| !has_room(row)).map(|row| (row.rowid, &row.host)).collect();
     if !held.is_empty() {
         let hosts: BTreeSet<_> = held.iter().filter_map(|(_, host)| host.as_deref()).collect();
+        unit.execute_later(FORGET, [FORGOTTEN]).await?;
         unit.execute_later(HOLD_BACK, [json!(held).to_string()]).await?;
         unit.execute_later(WAITED_FOR, [json!(hosts).to_string()]).await?;
     }

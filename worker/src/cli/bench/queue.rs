@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use tokio::task::JoinSet;
 
 use super::empty::Empty;
-use super::installation::{Installation, Working, database, job, renamed};
+use super::installation::{Installation, Working, database, job};
 use super::report::Report;
 use super::series::{Series, Unit};
 use super::stage::Bench;
@@ -31,6 +31,11 @@ const BLOCK: usize = 500;
 
 /// Every number at once has so many turns; one is one sample, because jobs end in bursts.
 const TURNS: usize = 3;
+
+/// Hosts that the jobs are for by turns, as those of a queue are for many, and how many of one host's may be at work: none is
+/// full, and that is looked at with each claim.
+const HOSTS: usize = 256;
+const PER_HOST: u32 = 8;
 
 /// Jobs at once.
 const AT_ONCE: [usize; 2] = [5, 100];
@@ -99,15 +104,16 @@ async fn settled(
     let kind = if bullmq.is_some() { "redis" } else { "embedded" };
     let name = format!("queue-{kind}-{at_once}-{turn}");
     let (store, _) = database(bench, &name).await?;
-    let url = bench.site().url("/queue");
+    let mut numbers = (0..HOSTS).cycle();
+    let mut url = || format!("http://host{}.invalid/queue", numbers.next().unwrap_or_default());
     match &bullmq {
         None => {
             for block in blocks(jobs) {
-                store.submit(vec![job(&url); block].into_iter().map(renamed).collect()).await?;
+                store.submit((0..block).map(|_| job(&url())).collect()).await?;
             }
         }
         Some(config) => {
-            let entry = || NewEntry::scan(&ScanId::fresh(), "local", &url, 1);
+            let entry = || NewEntry::scan(&ScanId::fresh(), "local", &url(), 1);
             fill(config, jobs, entry).await?;
         }
     }
@@ -116,6 +122,7 @@ async fn settled(
     let mut config = real.config;
     // There is no container whose walls could be tried, and no engine whose uids could be taken.
     (config.slots, config.walls, config.engine.id) = (at_once, None, "empty".to_owned());
+    config.politeness.per_host = PER_HOST;
     let parts = Parts {
         store: real.store,
         sandbox: empty.clone(),
@@ -154,7 +161,7 @@ fn blocks(jobs: usize) -> impl Iterator<Item = usize> {
     (0..jobs).step_by(BLOCK).map(move |from| BLOCK.min(jobs - from))
 }
 
-async fn fill(config: &BullMqConfig, jobs: usize, entry: impl Fn() -> NewEntry) -> anyhow::Result<()> {
+async fn fill(config: &BullMqConfig, jobs: usize, mut entry: impl FnMut() -> NewEntry) -> anyhow::Result<()> {
     let producer = Producer::new(Link::new(&config.redis, config.keys.clone())?.into());
     for block in blocks(jobs) {
         let entries: Vec<_> = (0..block).map(|_| entry()).collect();

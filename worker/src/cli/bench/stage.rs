@@ -200,6 +200,8 @@ impl Bench {
 fn undisturbed(mut settings: Settings, sockets: &Path) -> anyhow::Result<Settings> {
     settings.sandbox.run_dir = sockets.to_owned();
     settings.gateway.allow_networks = vec!["127.0.0.1/32".parse().context("an address is a network")?];
+    // All pages are of one host, which is this process.
+    settings.politeness.per_host = 0;
     Ok(settings)
 }
 

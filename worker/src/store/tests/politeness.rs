@@ -184,6 +184,24 @@ async fn a_host_that_asked_for_a_pause_waits_alone_and_no_shorter_than_it_said_f
 }
 
 #[tokio::test]
+async fn a_host_that_no_job_waits_for_any_more_is_forgotten() {
+    let (_folder, store) = fresh().await;
+    let store = store.polite(Politeness { per_host: 1, gap: Duration::ZERO });
+    let worker = WorkerId::fresh();
+    for number in 0..20 {
+        let url = format!("https://host{number}.example/");
+        submit(&store, std::iter::repeat_n(("a", url.as_str()), 2)).await;
+        let first = take_all(&store, &worker).await.remove(0);
+        assert_eq!(waiting(&store).await, ["1"]);
+        end(&store, first).await;
+        let second = take_all(&store, &worker).await.remove(0);
+        end(&store, second).await;
+        pass(&store, HOUR).await;
+    }
+    assert_eq!(store.rows("SELECT count(*) FROM hosts").await, ["1"], "the last one");
+}
+
+#[tokio::test]
 async fn a_dead_worker_s_jobs_take_room_until_somebody_ends_them() {
     let (_folder, store) = fresh().await;
     let store = store.polite(Politeness { per_host: 2, gap: Duration::ZERO });
