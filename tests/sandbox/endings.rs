@@ -91,9 +91,28 @@ async fn a_whole_report_counts_whatever_its_container_does_then() {
         let ran = waiting.run(&format!("{good}|{then}"), ATTEMPT, LONG, pending(), allowed()).await;
         assert!(ran.outcome == Outcome::Reported(filled(100)), "{then}");
         assert_eq!(ran.exit_code, None, "{then}: nobody waits for it");
-        assert!(then != "hang" || place.running(&id).await, "nobody kills it before its job is settled");
-        place.docker.remove(&id).await.expect("removed");
+        assert!(then != "hang" || place.running(&id).await, "nobody has killed it");
+        place.docker.see_off(&id).await.expect("seen off");
+        assert_eq!(place.docker.standing(&id).await.expect("the engine answers"), Standing::Dead, "{then}");
+        place.docker.remove_dead(&id).await.expect("removed");
         assert_eq!(place.docker.standing(&id).await.expect("the engine answers"), Standing::Gone, "{then}");
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_ends_after_its_report_is_seen_off_without_a_kill() {
+    let place = Place::new().await;
+    for (then, killed) in [("exit 0", 0), ("hang", 1)] {
+        let waiting = place.waiting().await;
+        let id = waiting.id().to_owned();
+        waiting.run(&format!("{}|{then}", report(100)), ATTEMPT, LONG, pending(), allowed()).await;
+        place.docker.see_off(&id).await.expect("seen off");
+        while place.events(&id, "die") == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(place.events(&id, "kill"), killed, "{then}");
+        place.docker.remove_dead(&id).await.expect("removed");
+        place.docker.see_off(&id).await.expect("one that is gone has gone");
     }
 }
 

@@ -128,6 +128,16 @@ impl Place {
         let found = self.docker.list().await.expect("the engine lists");
         found.iter().find(|container| container.id == id).expect("nobody removed it").running
     }
+
+    /// How many of these events the engine remembers of a container.
+    pub(crate) fn events(&self, id: &str, event: &str) -> usize {
+        let mut command = Command::new("docker");
+        command.args(["events", "--since", "0", "--until", "0s", "--format", "{{.Action}}"]);
+        command.args(["--filter", &format!("container={id}"), "--filter", &format!("event={event}")]);
+        let told = command.output().expect("the engine's client runs");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8_lossy(&told.stdout).lines().count()
+    }
 }
 
 /// A sandbox without an image.

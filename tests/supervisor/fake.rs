@@ -79,6 +79,8 @@ pub(crate) enum Op {
     /// May the container be killed that has no time left?
     AskKill,
     Kill,
+    /// A container that has reported is seen to its end, beside what is done for its job.
+    SeeOff,
     Remove,
     /// How does a container stand?
     Look,
@@ -241,7 +243,8 @@ impl Fake {
 
     /// What was done with a container, in order.
     pub(crate) fn done_to(&self, container: &str) -> Vec<Op> {
-        self.calls().into_iter().filter(|call| call.container == container).map(|call| call.op).collect()
+        let calls = self.calls().into_iter().filter(|call| call.container == container);
+        calls.map(|call| call.op).filter(|op| *op != Op::SeeOff).collect()
     }
 
     /// The containers for which this was asked, in order.

@@ -165,7 +165,12 @@ async fn a_database_that_is_locked_when_a_report_comes_costs_nothing() {
     let id = stage.submit().await;
     let running = stage.supervise().await;
     stage.fake.until_asked(Op::HandOver, 1).await;
-    locked(&stage, &log, async || gate.open()).await;
+    let meanwhile = async || {
+        gate.open();
+        stage.fake.until_asked(Op::SeeOff, 1).await;
+        assert!(stage.fake.is_dead("c1"), "it does not live on until the database has its result");
+    };
+    locked(&stage, &log, meanwhile).await;
     untouched(&stage, &id).await;
     stage.until_rows("SELECT name FROM containers", &[]).await;
     stage.drain(running).await;

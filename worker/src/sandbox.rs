@@ -152,6 +152,10 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// Kills; returns when the container is dead. One that is dead or gone already is a success.
     fn kill(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
+    /// Sees a container off that has said all that it had to say: waits for its end, for a moment, and kills it then.
+    /// Returns as [`kill`](Sandbox::kill).
+    fn see_off(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
+
     /// Removes by id or name, killing first; one that is gone already is a success. What the engine is removing
     /// already, and may be for ever, is [`SandboxError::Pending`] within seconds: ask again later.
     fn remove(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;

@@ -81,6 +81,13 @@ impl Sandbox for Fake {
         Ok(())
     }
 
+    async fn see_off(&self, container: &str) -> Result<(), SandboxError> {
+        self.answer(Op::SeeOff, "see off")?;
+        self.note(Op::SeeOff, container);
+        self.die(container);
+        Ok(())
+    }
+
     async fn remove_dead(&self, container: &str) -> Result<(), SandboxError> {
         let id = self.find(container).unwrap_or_else(|| container.to_owned());
         if self.is_alive(&id) {
@@ -252,7 +259,10 @@ impl Waiting for FakeWaiting {
             }
         };
         self.fake.takes_course(&self.id, Course::Ended(outcome.clone()));
-        self.fake.die(&self.id);
+        // One that has reported may live on.
+        if !matches!(outcome, Outcome::Reported(_)) {
+            self.fake.die(&self.id);
+        }
         ended(held, outcome)
     }
 }
@@ -285,7 +295,9 @@ impl Drop for Held {
 
 fn ended(mut held: Held, outcome: Outcome) -> Ran {
     held.ended = true;
-    Ran { outcome, stderr_tail: "the last words".to_owned(), run_ms: 7, exit_code: Some(0) }
+    // Nobody waits for the end of a container that has reported.
+    let exit_code = (!matches!(outcome, Outcome::Reported(_))).then_some(0);
+    Ran { outcome, stderr_tail: "the last words".to_owned(), run_ms: 7, exit_code }
 }
 
 /// Nobody waits for it any more, and it is not touched.

@@ -308,6 +308,11 @@ impl Engine {
         }
     }
 
+    /// Waits, without a deadline of its own, for the end of a container; `false` when the engine did not tell of one.
+    pub(super) async fn has_ended(&self, container: &str) -> bool {
+        self.wait(container).await.is_some()
+    }
+
     /// The engine's own wait. The client library reports every code but 0 as an error.
     async fn wait(&self, container: &str) -> Option<i64> {
         let client = timeout(CALL, self.client("wait for a container")).await.ok()?.ok()?;

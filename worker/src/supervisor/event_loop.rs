@@ -227,6 +227,12 @@ impl<S: Sandbox> Loop<S> {
                 // The claim was under way when the abort came.
                 self.aborted |= aborting;
             }
+            Note::Freed { attempt } => {
+                if let Some(claimed) = self.under_way.freed(attempt) {
+                    self.parked_until = None;
+                    let _ = self.slots.on(Signal::Over { claimed });
+                }
+            }
             Note::Waits { attempt, door } => {
                 self.pool.ready(attempt, door, Instant::now());
                 self.shared.progress(Progress::ContainerWaits);
@@ -242,12 +248,11 @@ impl<S: Sandbox> Loop<S> {
 
     fn ended(&mut self, ended: Result<(u64, Summary), JoinError>) {
         self.parked_until = None;
-        let Some(Over { number, origin, summary }) = self.under_way.ended(ended) else { return };
+        let Some(Over { number, summary, origin, frees }) = self.under_way.ended(ended) else { return };
         let Summary { claimed, trouble } = summary;
         self.attempts_ended += u64::from(claimed);
         self.pool.failed(number, Instant::now());
-        // What was taken over and never held took no slot, and neither did what was never called.
-        if origin == Origin::Slot || claimed {
+        if frees {
             let _ = self.slots.on(Signal::Over { claimed });
         }
         match trouble {

@@ -45,6 +45,11 @@ pub(super) enum Note {
         /// The job.
         job: ScanId,
     },
+    /// The container of this attempt is removed: its slot has room for another one.
+    Freed {
+        /// Number of the attempt within this process.
+        attempt: u64,
+    },
     /// The container of this attempt is ready and waits in the pool.
     Waits {
         /// Number of the attempt within this process.

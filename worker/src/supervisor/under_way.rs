@@ -24,6 +24,8 @@ struct Attempt {
     /// The job that it holds.
     job: Option<ScanId>,
     origin: Origin,
+    /// What it took of the slots is counted free already.
+    freed: bool,
 }
 
 /// Where an attempt began.
@@ -40,8 +42,11 @@ pub(super) enum Origin {
 /// An attempt that is over.
 pub(super) struct Over {
     pub(super) number: u64,
-    pub(super) origin: Origin,
     pub(super) summary: Summary,
+    pub(super) origin: Origin,
+    /// Whether it takes a slot until now: what was taken over and never held took none, and neither did what was never
+    /// called.
+    pub(super) frees: bool,
 }
 
 /// All of them.
@@ -95,7 +100,7 @@ impl<S: Sandbox> UnderWay<S> {
         let shared = Arc::clone(&self.shared);
         let run = async move { (number, Runner::run(shared, number, lines, beginning).await) };
         let task = self.tasks.spawn(run).id();
-        self.attempts.insert(number, Attempt { task, orders, asked, wanted, job, origin });
+        self.attempts.insert(number, Attempt { task, orders, asked, wanted, job, origin, freed: false });
         number
     }
 
@@ -134,7 +139,17 @@ impl<S: Sandbox> UnderWay<S> {
             self.shared.leave(&container_name(&self.shared.worker, number));
             Summary { claimed: attempt.job.is_some(), trouble: None }
         });
-        Some(Over { number, origin: attempt.origin, summary })
+        let frees = !attempt.freed && (attempt.origin == Origin::Slot || summary.claimed);
+        Some(Over { number, summary, origin: attempt.origin, frees })
+    }
+
+    /// Takes in that an attempt needs no slot any more. Says whether it had one, and whether that was for a job.
+    pub(super) fn freed(&mut self, number: u64) -> Option<bool> {
+        let attempt = self.attempts.get_mut(&number)?;
+        let claimed = attempt.job.is_some();
+        let frees = !attempt.freed && (attempt.origin == Origin::Slot || claimed);
+        attempt.freed |= frees;
+        frees.then_some(claimed)
     }
 
     /// Takes in that an attempt holds a job now; says where it began, and whether it was told to abort meanwhile.

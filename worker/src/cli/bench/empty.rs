@@ -106,6 +106,10 @@ impl Sandbox for Empty {
         Ok(())
     }
 
+    async fn see_off(&self, _: &str) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
     async fn remove(&self, _: &str) -> Result<(), SandboxError> {
         Ok(())
     }

@@ -169,6 +169,10 @@ impl Sandbox for Observed {
         self.docker.kill(container).await
     }
 
+    async fn see_off(&self, container: &str) -> Result<(), SandboxError> {
+        self.docker.see_off(container).await
+    }
+
     async fn remove(&self, container: &str) -> Result<(), SandboxError> {
         if self.leaves(container) {
             return Ok(());

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{Instrument as _, Span, warn};
 
@@ -118,6 +119,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     container: Option<String>,
     /// The engine said that its container is dead.
     dead: bool,
+    /// Sees the container off while the result of its report is written; says whether it is dead then.
+    leaving: JoinSet<bool>,
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,
     /// Its container had waited for the job.
@@ -230,6 +233,7 @@ impl<S: Sandbox> Runner<S> {
             way: None,
             container: None,
             dead: false,
+            leaving: JoinSet::new(),
             waiting: None,
             start_ms: None,
             warm: false,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use safeurl_protocol::Report;
 use safeurl_protocol::ledger::Ledger;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::{Order, Origin, Runner, again, chain};
 use crate::domain::state::State;
 use crate::metrics::Part;
 use crate::sandbox::{Network, Outcome, Ran, Sandbox, Waiting as _};
+use crate::span::span;
 use crate::supervisor::attempt::{End, Seen};
 use crate::supervisor::ending::{Ending, Watched, decide, outcome_name};
 use crate::supervisor::trouble::is_silence;
@@ -104,7 +105,21 @@ impl<S: Sandbox> Runner<S> {
             end => end,
         };
         work.ending = Some(ending);
+        if matches!(end, End::Report | End::Accepted) {
+            self.begin_to_see_off();
+        }
         Seen::Ends(end)
+    }
+
+    /// Nothing that the container does from here on counts, and nothing of it is lost with its death: the engine keeps
+    /// what it said. So it need not live until the database has the result, whoever will be the one to write that.
+    fn begin_to_see_off(&mut self) {
+        let Some(container) = self.container.clone().filter(|_| !self.dead) else { return };
+        let sandbox = self.shared.sandbox.clone();
+        let part = span!(of: &self.span, "see off", by = "engine");
+        // What is in the engine's way is in that of the removal, too, which tells of it.
+        let see_off = async move { sandbox.see_off(&container).await.is_ok() };
+        self.leaving.spawn(see_off.instrument(part));
     }
 
     /// Nothing is settled before the container is surely dead, so this goes on until the engine says so.

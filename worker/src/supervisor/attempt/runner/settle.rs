@@ -18,7 +18,7 @@ use crate::supervisor::Shared;
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::Ending;
 use crate::supervisor::judge::Judging;
-use crate::supervisor::progress::Progress;
+use crate::supervisor::progress::{Note, Progress};
 use crate::supervisor::recovery::Wanted;
 use crate::supervisor::retry::{after_delivered_failure, after_failure, jitter};
 use crate::supervisor::rows::{self, Account};
@@ -174,11 +174,16 @@ impl<S: Sandbox> Runner<S> {
         }
         // Without an id the create may still have reached the engine: the name finds it.
         let handle = self.container.clone().unwrap_or_else(|| self.name.clone());
+        while let Some(left) = self.leaving.join_next().await {
+            self.dead |= left.unwrap_or_default();
+        }
         let sandbox = &self.shared.sandbox;
         let removed =
             if self.dead { sandbox.remove_dead(&handle).await } else { sandbox.remove(&handle).await };
         match removed {
             Ok(()) => {
+                // What is left to write down takes nothing that another attempt needs.
+                self.shared.notes.send(Note::Freed { attempt: self.number });
                 let written = self.shared.store.container_gone(&self.name);
                 if let Err(error) = written.instrument(span!("note it gone", by = "database")).await {
                     // Removing it again does no harm, and ends in writing that down.
