@@ -177,9 +177,17 @@ impl Processes {
         self.0.iter().map(|pid| Ok(stat(*pid)?.cpu)).sum()
     }
 
-    /// In MiB.
+    /// In MiB. The gateway is the same program: the pages of it that both have mapped are there once and count once.
     fn resident(&self) -> anyhow::Result<f64> {
-        self.0.iter().map(|pid| resident_kib(*pid).map(|kib| kib / 1024.0)).sum()
+        let mut kib = 0;
+        for (number, pid) in self.0.iter().enumerate() {
+            kib += match number {
+                0 => resident_kib(*pid)?,
+                // Nobody but root may look closer at a gateway that has locked itself down; then all of it counts.
+                _ => own_kib(*pid).or_else(|_| resident_kib(*pid))?,
+            };
+        }
+        Ok(f64::from(kib) / 1024.0)
     }
 }
 
@@ -202,8 +210,23 @@ fn stat(pid: u32) -> anyhow::Result<Stat> {
     Ok(Stat { parent: u32::try_from(field(4)?)?, cpu })
 }
 
-fn resident_kib(pid: u32) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+fn resident_kib(pid: u32) -> anyhow::Result<u32> {
+    kib(&format!("/proc/{pid}/status"), &["VmRSS:"])
+}
+
+/// What no other process has mapped (proc(5)).
+fn own_kib(pid: u32) -> anyhow::Result<u32> {
+    kib(&format!("/proc/{pid}/smaps_rollup"), &["Private_Clean:", "Private_Dirty:"])
+}
+
+/// The sum of these lines.
+fn kib(path: &str, names: &[&str]) -> anyhow::Result<u32> {
+    let text = std::fs::read_to_string(path)?;
+    let mut sum = 0;
+    for name in names {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("no {name} in {path}"))?;
+        sum += line.trim().trim_end_matches("kB").trim().parse::<u32>()?;
+    }
+    Ok(sum)
 }
