@@ -116,12 +116,11 @@ await worker.close();
 await running;
 await queue.obliterate({ force: true });
 await queue.close();
-console.log(
-  JSON.stringify({
-    failed: failed ?? null,
-    ends: ends.map(at => at - begun),
-    cpuMs: (used.user + used.system) / 1000 / order.jobs,
-    residentMiB: resident / 1048576,
-  }),
-);
-process.exit(failed ? 1 : 0);
+const said = JSON.stringify({
+  failed: failed ?? null,
+  ends: ends.map(at => at - begun),
+  cpuMs: (used.user + used.system) / 1000 / order.jobs,
+  residentMiB: resident / 1048576,
+});
+// An exit does not wait for what a pipe has not taken yet.
+process.stdout.write(`${said}\n`, () => process.exit(failed ? 1 : 0));
