@@ -115,7 +115,7 @@ fn together(unit: &Unit, file: &File, runtime: &Runtime, mut changes: Vec<Box<dy
     for change in changes {
         match &ended {
             Ended::Committed => change.answer(Ok(())),
-            Ended::NotBegun(source) => change.answer(Err(DbError::from(copy_of(source)))),
+            Ended::Busy(source) => change.answer(Err(DbError::Busy { source: copy_of(source) })),
             Ended::Unanswered(source) => {
                 change.answer(Err(DbError::Unanswered { source: copy_of(source) }));
             }
@@ -127,8 +127,8 @@ fn together(unit: &Unit, file: &File, runtime: &Runtime, mut changes: Vec<Box<dy
 /// How a transaction of several ended.
 enum Ended {
     Committed,
-    /// Nothing was done.
-    NotBegun(libsql::Error),
+    /// It could not begin beside another process's, for which all have waited.
+    Busy(libsql::Error),
     /// All of it is there or nothing.
     Unanswered(libsql::Error),
     /// Nothing of it is there.
@@ -136,8 +136,10 @@ enum Ended {
 }
 
 async fn share(unit: &Unit, file: &File, changes: &mut [Box<dyn Change>]) -> Ended {
-    if let Err(error) = file.execute("BEGIN IMMEDIATE", ()).await {
-        return Ended::NotBegun(error);
+    match file.execute("BEGIN IMMEDIATE", ()).await.map_err(DbError::from) {
+        Ok(_) => {}
+        Err(DbError::Busy { source }) => return Ended::Busy(source),
+        Err(_) => return Ended::Undone,
     }
     for change in changes {
         if !has_joined(unit, file, &mut **change).await {

@@ -6,8 +6,8 @@ use tokio::task::JoinHandle;
 
 use crate::db::{DbError, Unit};
 use crate::domain::scan::{Lease, WorkerId};
-use crate::store::Store;
-use crate::store::testing::fresh;
+use crate::store::testing::{fresh, new_job};
+use crate::store::{Store, StoreError};
 
 /// Has the connection that writes until what is returned is dropped, so that whatever else is asked for waits.
 async fn occupied(store: &Store) -> mpsc::Sender<()> {
@@ -82,4 +82,29 @@ async fn a_claim_that_was_undone_with_others_and_done_anew_is_kept() {
     let held = store.renew(&worker, 1).await.expect("an answer");
     assert_eq!(held.len(), 1, "the claim was heard of");
     assert_eq!(store.rows("SELECT state FROM scan_jobs").await, ["FETCHING"]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_moved_is_what_each_of_several_is_told() {
+    let (folder, store) = fresh().await;
+    let (path, away) = (store.path().expect("a file").to_owned(), folder.path().join("away.db"));
+    let free = occupied(&store).await;
+    let mut submits = Vec::new();
+    for _ in 0..3 {
+        let store = store.clone();
+        submits.push(tokio::spawn(async move {
+            store.submit(vec![new_job("local", "https://example.com/")]).await.map(|_| ())
+        }));
+        tokio::task::yield_now().await;
+    }
+    std::fs::rename(&path, &away).expect("moved");
+    std::fs::copy(&away, &path).expect("another file");
+    drop(free);
+    for submit in submits {
+        let error = submit.await.expect("no panic").expect_err("it is another file");
+        assert!(matches!(error, StoreError::Db(DbError::Moved { .. })), "{error:?}");
+    }
+    std::fs::rename(&away, &path).expect("back");
+    assert_eq!(store.rows("SELECT count(*) FROM scan_jobs").await, ["0"]);
+    store.one("https://example.com/").await;
 }
