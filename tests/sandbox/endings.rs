@@ -92,7 +92,7 @@ async fn a_whole_report_counts_whatever_its_container_does_then() {
         assert!(ran.outcome == Outcome::Reported(filled(100)), "{then}");
         assert_eq!(ran.exit_code, None, "{then}: nobody waits for it");
         assert!(then != "hang" || place.running(&id).await, "nobody has killed it");
-        place.docker.see_off(&id).await.expect("seen off");
+        assert!(place.docker.see_off(&id, allowed()).await.expect("seen off"));
         assert_eq!(place.docker.standing(&id).await.expect("the engine answers"), Standing::Dead, "{then}");
         place.docker.remove_dead(&id).await.expect("removed");
         assert_eq!(place.docker.standing(&id).await.expect("the engine answers"), Standing::Gone, "{then}");
@@ -106,14 +106,46 @@ async fn a_container_that_ends_after_its_report_is_seen_off_without_a_kill() {
         let waiting = place.waiting().await;
         let id = waiting.id().to_owned();
         waiting.run(&format!("{}|{then}", report(100)), ATTEMPT, LONG, pending(), allowed()).await;
-        place.docker.see_off(&id).await.expect("seen off");
+        assert!(place.docker.see_off(&id, allowed()).await.expect("seen off"));
         while place.events(&id, "die") == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(place.events(&id, "kill"), killed, "{then}");
         place.docker.remove_dead(&id).await.expect("removed");
-        place.docker.see_off(&id).await.expect("one that is gone has gone");
+        assert!(place.docker.see_off(&id, allowed()).await.expect("one that is gone has gone"));
     }
+}
+
+#[tokio::test]
+async fn a_container_that_lives_on_after_its_report_is_killed_only_if_it_may_be_and_its_log_keeps_the_report()
+{
+    let place = Place::new().await;
+    let waiting = place.waiting().await;
+    let id = waiting.id().to_owned();
+    waiting.run(&format!("{}|hang", report(MIB)), ATTEMPT, LONG, pending(), allowed()).await;
+    assert!(!place.docker.see_off(&id, async { false }).await.expect("seen off"));
+    assert!(place.running(&id).await);
+    assert!(place.docker.see_off(&id, allowed()).await.expect("seen off"));
+    // Whoever has the job then finds it dead, by a kill of which nobody told him.
+    let ran = place.follow(&id).await;
+    assert!(ran.outcome == Outcome::Reported(filled(MIB)), "{:?}", ran.exit_code);
+    assert_eq!(ran.exit_code, Some(137));
+}
+
+#[tokio::test]
+async fn containers_that_are_removed_at_once_when_they_have_ended_leave_no_ghost() {
+    let place = Place::new().await;
+    let job = format!("{}|exit 0", report(1000));
+    futures_util::stream::iter(0..40)
+        .for_each_concurrent(4, |_| async {
+            let waiting = place.waiting().await;
+            let id = waiting.id().to_owned();
+            waiting.run(&job, ATTEMPT, LONG, pending(), allowed()).await;
+            assert!(place.docker.see_off(&id, allowed()).await.expect("seen off"));
+            place.docker.remove_dead(&id).await.expect("removed");
+        })
+        .await;
+    assert_eq!(place.docker.list().await.expect("the engine lists"), []);
 }
 
 #[tokio::test]

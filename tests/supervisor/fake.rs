@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use safeurl::domain::scan::Job;
 use safeurl::domain::state::State;
@@ -130,6 +131,7 @@ struct Inside {
     removals_refused: bool,
     kills_refused: bool,
     kills_at: Option<Gate>,
+    lingers: Option<Duration>,
     at_follow: Option<Box<dyn FnOnce() + Send>>,
     made: u32,
     working: usize,
@@ -203,6 +205,11 @@ impl Fake {
 
     pub(crate) fn refuse_removals(&self, refuse: bool) {
         self.inside().removals_refused = refuse;
+    }
+
+    /// Containers that have reported live on, and are given this time to end; by themselves they end without one.
+    pub(crate) fn linger(&self, waited: Option<Duration>) {
+        self.inside().lingers = waited;
     }
 
     pub(crate) fn refuse_kills(&self, refuse: bool) {

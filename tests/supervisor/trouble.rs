@@ -209,6 +209,66 @@ async fn a_container_without_time_left_is_killed_only_once_the_database_says_who
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_lives_on_after_its_report_is_killed_although_the_database_is_silent() {
+    let stage = Stage::new().await;
+    let gate = Gate::shut();
+    stage.fake.next_work(Work::At(gate.clone()));
+    stage.fake.linger(Some(std::time::Duration::ZERO));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    stage.sql("BEGIN IMMEDIATE").await;
+    gate.open();
+    stage.fake.until_asked(Op::Kill, 1).await;
+    stage.until(|| stage.fake.is_dead("c1")).await;
+    assert_eq!(stage.job(&id).await.state, State::Fetching);
+    stage.sql("COMMIT").await;
+    untouched(&stage, &id).await;
+    stage.until_rows("SELECT name FROM containers", &[]).await;
+    stage.drain(running).await;
+    assert_eq!(stage.fake.done_to("c1"), [Op::Start, Op::HandOver, Op::AskKill, Op::Kill, Op::Remove]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_has_reported_is_not_killed_for_a_worker_that_lost_its_job_meanwhile() {
+    let stage = Stage::new().await;
+    let gate = Gate::shut();
+    stage.fake.next_work(Work::At(gate.clone()));
+    // Longer than a lease is certain without a renewal.
+    stage.fake.linger(Some(std::time::Duration::from_secs(6)));
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    let other = stage.other_worker().await;
+    stage.fake.until_asked(Op::HandOver, 1).await;
+    stage.sql("BEGIN IMMEDIATE").await;
+    gate.open();
+    stage.fake.until_asked(Op::AskKill, 1).await;
+    super::leases::take_away(&stage, &id, &other).await;
+    stage.sql("COMMIT").await;
+    // It goes on with other jobs, and ends.
+    stage.fake.linger(None);
+    let next = stage.submit().await;
+    stage.until_state(&next, State::Completed).await;
+    running.trigger.step(Signal::Terminate);
+    running.finished().await;
+    assert!(!stage.fake.asked(Op::Kill).contains(&"c1".to_owned()), "{:?}", stage.fake.calls());
+    assert!(!stage.fake.is_dead("c1"));
+    assert_eq!(stage.fake.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_container_off_for_a_worker_that_has_crashed() {
+    let stage = Stage::new().await;
+    stage.fake.linger(Some(LONG));
+    stage.submit().await;
+    let running = stage.supervise().await;
+    stage.fake.until_asked(Op::SeeOff, 1).await;
+    running.crash().await;
+    stage.fake.until_asked(Op::LetGo, 1).await;
+    assert_eq!(stage.fake.done_to("c1"), [Op::Start, Op::HandOver, Op::LetGo]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_cut_off_for_longer_than_its_lease_kills_nothing_of_what_it_lost() {
     let (log, mut stage) = (Log::start(), Stage::new().await);
     stage.config.timeout = std::time::Duration::from_secs(6);

@@ -152,9 +152,14 @@ pub trait Sandbox: Clone + Send + Sync + 'static {
     /// Kills; returns when the container is dead. One that is dead or gone already is a success.
     fn kill(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
 
-    /// Sees a container off that has said all that it had to say: waits for its end, for a moment, and kills it then.
-    /// Returns as [`kill`](Sandbox::kill).
-    fn see_off(&self, container: &str) -> impl Future<Output = Result<(), SandboxError>> + Send;
+    /// Sees a container off that has said all that it had to say: waits for its end, for a moment, and kills it then, if
+    /// `may_kill`, asked once, says so. Whether it is dead, or gone. Its log keeps the report either way: an engine reads
+    /// what was written to the pipe to its end.
+    fn see_off(
+        &self,
+        container: &str,
+        may_kill: impl Future<Output = bool> + Send,
+    ) -> impl Future<Output = Result<bool, SandboxError>> + Send;
 
     /// Removes by id or name, killing first; one that is gone already is a success. What the engine is removing
     /// already, and may be for ever, is [`SandboxError::Pending`] within seconds: ask again later.

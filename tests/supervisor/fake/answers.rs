@@ -81,11 +81,28 @@ impl Sandbox for Fake {
         Ok(())
     }
 
-    async fn see_off(&self, container: &str) -> Result<(), SandboxError> {
+    async fn see_off(
+        &self,
+        container: &str,
+        may_kill: impl Future<Output = bool> + Send,
+    ) -> Result<bool, SandboxError> {
         self.answer(Op::SeeOff, "see off")?;
+        let lingers = self.inside().lingers;
+        let Some(waited) = lingers else {
+            self.die(container);
+            self.note(Op::SeeOff, container);
+            return Ok(true);
+        };
+        let mut leave = Leave { fake: self, container, taken: false };
         self.note(Op::SeeOff, container);
-        self.die(container);
-        Ok(())
+        tokio::time::sleep(waited).await;
+        self.note(Op::AskKill, container);
+        let may_kill = may_kill.await;
+        leave.taken = true;
+        if may_kill {
+            self.kill(container).await?;
+        }
+        Ok(may_kill)
     }
 
     async fn remove_dead(&self, container: &str) -> Result<(), SandboxError> {
@@ -264,6 +281,21 @@ impl Waiting for FakeWaiting {
             self.fake.die(&self.id);
         }
         ended(held, outcome)
+    }
+}
+
+/// A container that is seen off, until that is over or nobody does it any more.
+struct Leave<'a> {
+    fake: &'a Fake,
+    container: &'a str,
+    taken: bool,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.fake.note(Op::LetGo, self.container);
+        }
     }
 }
 

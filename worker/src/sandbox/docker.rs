@@ -188,11 +188,17 @@ impl Sandbox for Docker {
         self.engine.kill(container).await
     }
 
-    async fn see_off(&self, container: &str) -> Result<(), SandboxError> {
-        match timeout(FAREWELL, self.engine.has_ended(container)).await {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => self.engine.kill(container).await,
+    async fn see_off(
+        &self,
+        container: &str,
+        may_kill: impl Future<Output = bool> + Send,
+    ) -> Result<bool, SandboxError> {
+        let has_ended = timeout(FAREWELL, self.engine.has_ended(container)).await.unwrap_or(false);
+        if !has_ended && may_kill.await {
+            self.engine.kill(container).await?;
+            return Ok(true);
         }
+        Ok(has_ended)
     }
 
     async fn remove(&self, container: &str) -> Result<(), SandboxError> {
@@ -203,6 +209,7 @@ impl Sandbox for Docker {
     }
 
     async fn remove_dead(&self, container: &str) -> Result<(), SandboxError> {
+        // Who waits for a death hears of it once the engine has written it down, so no ghost comes after.
         self.engine.remove(container).await
     }
 

@@ -106,8 +106,8 @@ impl Sandbox for Empty {
         Ok(())
     }
 
-    async fn see_off(&self, _: &str) -> Result<(), SandboxError> {
-        Ok(())
+    async fn see_off(&self, _: &str, _: impl Future<Output = bool> + Send) -> Result<bool, SandboxError> {
+        Ok(true)
     }
 
     async fn remove(&self, _: &str) -> Result<(), SandboxError> {

@@ -169,8 +169,12 @@ impl Sandbox for Observed {
         self.docker.kill(container).await
     }
 
-    async fn see_off(&self, container: &str) -> Result<(), SandboxError> {
-        self.docker.see_off(container).await
+    async fn see_off(
+        &self,
+        container: &str,
+        may_kill: impl Future<Output = bool> + Send,
+    ) -> Result<bool, SandboxError> {
+        self.docker.see_off(container, may_kill).await
     }
 
     async fn remove(&self, container: &str) -> Result<(), SandboxError> {

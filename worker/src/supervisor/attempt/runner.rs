@@ -119,7 +119,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     container: Option<String>,
     /// The engine said that its container is dead.
     dead: bool,
-    /// Sees the container off while the result of its report is written; says whether it is dead then.
+    /// Sees the container off while the result of its report is written; says whether it is dead then. Dropped with this,
+    /// it does nothing more.
     leaving: JoinSet<bool>,
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,

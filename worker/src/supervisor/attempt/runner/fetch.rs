@@ -112,13 +112,20 @@ impl<S: Sandbox> Runner<S> {
     }
 
     /// Nothing that the container does from here on counts, and nothing of it is lost with its death: the engine keeps
-    /// what it said. So it need not live until the database has the result, whoever will be the one to write that.
+    /// what it said. So it need not live until the database has the result. One that does not end by itself is killed
+    /// for who surely holds the job and for nobody else; where that cannot be known, its removal sees to it. To all
+    /// others this looks as if it had ended by itself, which it may do at any moment: no plan depends on when.
     fn begin_to_see_off(&mut self) {
-        let Some(container) = self.container.clone().filter(|_| !self.dead) else { return };
-        let sandbox = self.shared.sandbox.clone();
-        let part = span!(of: &self.span, "see off", by = "engine");
-        // What is in the engine's way is in that of the removal, too, which tells of it.
-        let see_off = async move { sandbox.see_off(&container).await.is_ok() };
+        let (Some(container), Some(hold), false) = (self.container.clone(), self.hold(), self.dead) else {
+            return;
+        };
+        // Nobody waits for it before the removal, which has a part of its own.
+        let part = span!(of: &self.span, "see off");
+        let see_off = async move {
+            let sandbox = hold.shared.sandbox.clone();
+            // What is in the engine's way is in that of the removal, too, which tells of it.
+            sandbox.see_off(&container, async move { hold.is_ours().await }).await.unwrap_or(false)
+        };
         self.leaving.spawn(see_off.instrument(part));
     }
 
