@@ -7,7 +7,7 @@
 mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use url::Url;
@@ -20,9 +20,8 @@ use trace::Trace;
 /// The file as it was built in.
 const EMBEDDED: &str = include_str!("../../../config/technologies.toml");
 
-/// Read when the first page is looked at.
-static KNOWN: LazyLock<Technologies> =
-    LazyLock::new(|| Technologies::parse(EMBEDDED).expect("the embedded file is read by a test"));
+/// Read once.
+static KNOWN: OnceLock<Technologies> = OnceLock::new();
 
 /// Pages with thirty are rare; more is made up.
 const MAX_FOUND: usize = 100;
@@ -109,9 +108,14 @@ struct File {
 #[derive(Debug)]
 pub(super) struct Technologies(Vec<Entry>);
 
+/// All entries, read when they are first asked for: some 5 ms of a processor.
+pub(super) fn known() -> &'static Technologies {
+    KNOWN.get_or_init(|| Technologies::parse(EMBEDDED).expect("the embedded file is read by a test"))
+}
+
 /// What the page of this case is made with, by name.
 pub(super) fn of(case: &Case<'_>) -> Vec<Technology> {
-    KNOWN.found(&Traces::of(case))
+    known().found(&Traces::of(case))
 }
 
 impl Technologies {

@@ -2,12 +2,13 @@
 //!
 //! Everything that can be wrong is found here, before the first job is taken.
 
+use anyhow::Context as _;
 use safeurl_protocol::Bridge;
 
 use super::bullmq;
 use super::image as image_command;
 use super::problem::Annotate as _;
-use crate::analysis::Rules;
+use crate::analysis;
 use crate::config::{Nat64, NetworkMode, Settings};
 use crate::domain::document::Limits;
 use crate::domain::scan::WorkerId;
@@ -45,6 +46,8 @@ pub(super) async fn parts(
     reserved_only: bool,
     metrics: Metrics,
 ) -> anyhow::Result<Parts<Docker>> {
+    // Beside the questions to the engine: no scan waits for it, and the first page is not judged later than the next.
+    let rules = tokio::task::spawn_blocking(analysis::load);
     let (info, image) = engine_and_image(settings).await?;
     let instance = store.instance().await?;
     let bullmq = if reserved_only { None } else { bullmq::config(settings, worker.as_str())? };
@@ -59,7 +62,7 @@ pub(super) async fn parts(
         store,
         sandbox: Docker::new(sandbox),
         gateway: gateway(settings),
-        rules: Rules::embedded(),
+        rules: rules.await.context("cannot read the rules")?,
         config: Config { walls: Some(walls), ..supervisor(settings, &info, &image) },
         worker,
         run_base: settings.sandbox.run_dir.clone(),
