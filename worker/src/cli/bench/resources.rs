@@ -91,6 +91,7 @@ impl Worker {
             .env("SAFEURL_SANDBOX_IMAGE", &bench.image().id)
             .env("SAFEURL_GATEWAY_ALLOW_NETWORKS", "127.0.0.1/32")
             .env("SAFEURL_POLITENESS_PER_HOST", settings.politeness.per_host.to_string())
+            .env("SAFEURL_POLITENESS_GAP", format!("{}ms", settings.politeness.gap.as_millis()))
             .env("SAFEURL_QUEUE_KIND", "embedded")
             .env("SAFEURL_LOG_LEVEL", settings.log.level.as_str());
         // A ^C in the terminal is for the measurement, which ends it.

@@ -201,7 +201,7 @@ fn undisturbed(mut settings: Settings, sockets: &Path) -> anyhow::Result<Setting
     settings.sandbox.run_dir = sockets.to_owned();
     settings.gateway.allow_networks = vec!["127.0.0.1/32".parse().context("an address is a network")?];
     // All pages are of one host, which is this process.
-    settings.politeness.per_host = 0;
+    (settings.politeness.per_host, settings.politeness.gap) = (0, Duration::ZERO);
     Ok(settings)
 }
 
