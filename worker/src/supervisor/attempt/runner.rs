@@ -124,6 +124,8 @@ pub(in crate::supervisor) struct Runner<S: Sandbox> {
     leaving: JoinSet<bool>,
     waiting: Option<S::Waiting>,
     start_ms: Option<u64>,
+    /// Its container is made for whichever job it will be called for.
+    pooled: bool,
     /// Its container had waited for the job.
     warm: bool,
     /// What is to be taken over, until it is.
@@ -237,6 +239,7 @@ impl<S: Sandbox> Runner<S> {
             leaving: JoinSet::new(),
             waiting: None,
             start_ms: None,
+            pooled: false,
             warm: false,
             orphan: None,
             delivery: None,
@@ -261,7 +264,11 @@ impl<S: Sandbox> Runner<S> {
 
     async fn go(mut self, beginning: Beginning) -> Summary {
         let known = match beginning {
-            Beginning::FreeSlot | Beginning::Pool => Known::SlotFree,
+            Beginning::FreeSlot => Known::SlotFree,
+            Beginning::Pool => {
+                self.pooled = true;
+                Known::SlotFree
+            }
             Beginning::Orphan(orphan, remedy, delivery) => {
                 self.delivery = delivery;
                 self.orphaned(orphan, remedy)

@@ -29,7 +29,7 @@ use crate::supervisor::trouble::Trouble;
 /// How long a ready container waits for a job before it is thrown away.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The same of one that had waited in the pool: of several workers that saw a job, one has it, and the others keep their
+/// The same of one that was made for the pool: of several workers that saw a job, one has it, and the others keep their
 /// containers for the next one for as long as the pool remembers a demand.
 const IDLE_FROM_POOL: Duration = Duration::from_secs(60);
 
@@ -159,7 +159,7 @@ impl<S: Sandbox> Runner<S> {
             return Seen::Nothing;
         }
         let container = self.container.clone().unwrap_or_default();
-        let until = Instant::now() + if self.warm { IDLE_FROM_POOL } else { IDLE };
+        let until = Instant::now() + if self.pooled { IDLE_FROM_POOL } else { IDLE };
         loop {
             if *self.lines.orders.borrow() >= Order::Drain {
                 return Seen::Nothing;
