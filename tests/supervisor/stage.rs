@@ -412,6 +412,5 @@ fn config_of_tests() -> Config {
         walls: None,
         pool: PoolBounds::default(),
         politeness: Politeness::default(),
-        longest_pause: Duration::ZERO,
     }
 }

@@ -113,8 +113,11 @@ fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
             max_age: settings.pool.max_age,
             jobs: None,
         },
-        politeness: Politeness { per_host: settings.politeness.per_host, gap: settings.politeness.gap },
-        longest_pause: settings.politeness.retry_after,
+        politeness: Politeness {
+            per_host: settings.politeness.per_host,
+            gap: settings.politeness.gap,
+            longest_pause: settings.politeness.retry_after,
+        },
         timeout: settings.sandbox.timeout,
         max_redirects: settings.fetch.max_redirects,
         user_agent: settings.fetch.user_agent.clone(),

@@ -110,8 +110,13 @@ async fn take(
     let [taken, open, next, first] =
         unit.together([taken, open(politeness)?, Ask::new(NEXT_USER, [last.as_str()])?, first()?]).await?;
     is_free(&taken, container)?;
-    let found = if hosts::wake(unit, &open).await? { None } else { Some([next, first]) };
-    let Some(next) = next_with_room(unit, last, politeness, found).await? else { return Ok(None) };
+    let found = if hosts::wake(unit, &open, politeness).await? { None } else { Some([next, first]) };
+    let (last, next) = next_with_room(unit, last, politeness, found).await?;
+    let Some(next) = next else {
+        // Whose turn it was has had it: the next claim goes on behind them.
+        *lock(served) = last;
+        return Ok(None);
+    };
     let handed = claim_row(unit, &next.job, grant, op, unheard).await?;
     if handed.is_some() {
         next.begun(unit, politeness).await?;
@@ -124,29 +129,30 @@ async fn take(
 /// held back then, and the claim is asked for again.
 const TURNS: usize = 4;
 
-/// The first row of the next user whose host has room. `found` is what was seen of the first turn already.
+/// The first row of the next user whose host has room, and whose turn was the last that was looked at. `found` is what was
+/// seen of the first turn already.
 async fn next_with_room(
     unit: &Unit,
     mut last: String,
     politeness: Politeness,
     mut found: Option<[Found; 2]>,
-) -> Result<Option<Candidate>> {
+) -> Result<(String, Option<Candidate>)> {
     for _ in 0..TURNS {
         let [next, first] = match found.take() {
             Some(found) => found,
             None => unit.together([Ask::new(NEXT_USER, [last.as_str()])?, first()?]).await?,
         };
         let next = if next.is_empty() { first } else { next };
-        let Some(candidate) = hosts::candidate(unit, &next).await? else { return Ok(None) };
-        if candidate.has_room(politeness) {
-            return Ok(Some(candidate));
-        }
+        let Some(candidate) = hosts::candidate(unit, &next).await? else { return Ok((last, None)) };
         last.clone_from(&candidate.job.user);
+        if candidate.has_room(politeness) {
+            return Ok((last, Some(candidate)));
+        }
         if let Some(candidate) = hosts::hold_back(unit, &last, politeness).await? {
-            return Ok(Some(candidate));
+            return Ok((last, Some(candidate)));
         }
     }
-    Ok(None)
+    Ok((last, None))
 }
 
 fn open(politeness: Politeness) -> Result<Ask> {

@@ -23,6 +23,15 @@ pub struct Politeness {
     pub per_host: u32,
     /// From the beginning of one job to the next one's.
     pub gap: Duration,
+    /// How long a host is left alone at most because it asked to be; zero for never.
+    pub longest_pause: Duration,
+}
+
+impl Politeness {
+    /// No host is to wait for longer than this by its time.
+    fn longest_wait(self) -> i64 {
+        millis(self.gap.max(self.longest_pause))
+    }
 }
 
 /// A host that asked to be left alone.
@@ -41,7 +50,7 @@ const AHEAD: i64 = 64;
 /// How many hosts get a row back within one unit.
 const WOKEN: i64 = 8;
 
-/// Hosts that are not needed any more, forgotten with each one that is written.
+/// How many more hosts that are not needed any more are forgotten than are written: there are never many of them.
 const FORGOTTEN: i64 = 4;
 
 /// A host has room by its jobs at work: `?1` is how many there may be.
@@ -122,13 +131,26 @@ pub(super) const WITH_ROOM: &str = concat!(
     " ORDER BY next_ms LIMIT ?2"
 );
 
-/// Milliseconds until the first host that rows wait for may have a job; what is full is not waited for by time.
+/// Milliseconds until the first host that rows wait for may have a job; what is full is not waited for by time. A time
+/// that is further away than `?2` is to be brought near, now.
 pub(super) const NEXT_ROOM: &str = concat!(
-    "SELECT next_ms - ",
+    "SELECT CASE WHEN next_ms - ",
     now_ms!(),
-    " FROM hosts INDEXED BY hosts_waiting WHERE waiting = 1 AND ",
+    " > ?2 THEN 0 ELSE next_ms - ",
+    now_ms!(),
+    " END FROM hosts INDEXED BY hosts_waiting WHERE waiting = 1 AND ",
     has_room!(),
     " ORDER BY next_ms LIMIT 1"
+);
+
+/// Nobody writes down a time that is further away than the settings allow: the clock was put back since, or the settings
+/// were others.
+pub(super) const BRING_NEAR: &str = concat!(
+    "UPDATE hosts INDEXED BY hosts_waiting SET next_ms = ",
+    now_ms!(),
+    " + ?1 WHERE waiting IN (0, 1) AND next_ms > ",
+    now_ms!(),
+    " + ?1"
 );
 
 /// Rows that would come back one after the other without another one's end, of the first hosts, `?3` of a host at most.
@@ -168,6 +190,18 @@ pub(super) const STILL_WAITED_FOR: &str = "UPDATE hosts SET waiting = EXISTS (
       SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_held_back
       WHERE state = 'QUEUED' AND ready = 2 AND scan_jobs.host = hosts.host)
     WHERE host IN (SELECT value FROM json_each(?))";
+
+/// Rows that wait for a host that nobody looks at are nobody's: another program on the same tables may have taken one away
+/// and put it back by its state alone. Goes from host to host, however many rows wait.
+pub(super) const FIND_FORSAKEN: &str = "INSERT INTO hosts (host, waiting)
+    WITH RECURSIVE held (host) AS (
+      SELECT min(host) FROM scan_jobs INDEXED BY scan_jobs_held_back WHERE state = 'QUEUED' AND ready = 2
+      UNION ALL
+      SELECT (SELECT min(scan_jobs.host) FROM scan_jobs INDEXED BY scan_jobs_held_back
+              WHERE state = 'QUEUED' AND ready = 2 AND scan_jobs.host > held.host)
+      FROM held WHERE held.host IS NOT NULL)
+    SELECT host, 1 FROM held WHERE host IS NOT NULL
+    ON CONFLICT (host) DO UPDATE SET waiting = 1 WHERE hosts.waiting = 0";
 
 /// What is asked for later stands, whoever asked first.
 const NOT_BEFORE: &str = concat!(
@@ -271,7 +305,7 @@ pub(super) async fn hold_back(unit: &Unit, user: &str, politeness: Politeness) -
     let held: Vec<_> = rows.iter().filter(|row| !has_room(row)).map(|row| (row.rowid, &row.host)).collect();
     if !held.is_empty() {
         let hosts: BTreeSet<_> = held.iter().filter_map(|(_, host)| host.as_deref()).collect();
-        unit.execute_later(FORGET, [FORGOTTEN]).await?;
+        forget(unit, hosts.len()).await?;
         unit.execute_later(HOLD_BACK, [json!(held).to_string()]).await?;
         unit.execute_later(WAITED_FOR, [json!(hosts).to_string()]).await?;
     }
@@ -306,13 +340,24 @@ pub(super) fn with_room(politeness: Politeness) -> [i64; 2] {
     [i64::from(politeness.per_host), WOKEN]
 }
 
+/// What [`NEXT_ROOM`] is asked with.
+pub(super) fn next_room(politeness: Politeness) -> [i64; 2] {
+    [i64::from(politeness.per_host), politeness.longest_wait()]
+}
+
+/// Lets no host wait for longer than the settings say.
+pub(super) async fn bring_near(unit: &Unit, politeness: Politeness) -> Result<()> {
+    Ok(unit.execute_later(BRING_NEAR, [politeness.longest_wait()]).await?)
+}
+
 /// Lets one row go of each of these hosts. Writes nothing when there is none.
-pub(super) async fn wake(unit: &Unit, hosts: &Found) -> Result<bool> {
+pub(super) async fn wake(unit: &Unit, hosts: &Found, politeness: Politeness) -> Result<bool> {
     if hosts.is_empty() {
         return Ok(false);
     }
     let hosts = hosts.read(|row| row.text(0))?;
     let hosts = json!(hosts).to_string();
+    bring_near(unit, politeness).await?;
     for statement in [TURN, LET_GO, STILL_WAITED_FOR] {
         unit.execute_later(statement, [hosts.as_str()]).await?;
     }
@@ -324,6 +369,12 @@ pub(super) async fn not_before(unit: &Unit, host: &str, wait: Duration) -> Resul
     if wait.is_zero() {
         return Ok(());
     }
-    unit.execute_later(FORGET, [FORGOTTEN]).await?;
+    forget(unit, 1).await?;
     Ok(unit.execute_later(NOT_BEFORE, params![host, millis(wait)]).await?)
+}
+
+/// Makes place for so many hosts.
+async fn forget(unit: &Unit, written: usize) -> Result<()> {
+    let written = i64::try_from(written).unwrap_or(i64::MAX);
+    Ok(unit.execute_later(FORGET, [FORGOTTEN.saturating_add(written)]).await?)
 }

@@ -118,9 +118,10 @@ impl Store {
             .db
             .write(async move |unit| {
                 let promoted = unit.execute(PROMOTE, ()).await?;
+                hosts::bring_near(unit, politeness).await?;
                 let open = Ask::new(WITH_ROOM, hosts::with_room(politeness))?;
                 let [open] = unit.together([open]).await?;
-                let woken = hosts::wake(unit, &open).await?;
+                let woken = hosts::wake(unit, &open, politeness).await?;
                 Ok::<_, StoreError>((promoted > 0 || woken, next_due(unit, politeness).await?))
             })
             .await?;
@@ -183,7 +184,9 @@ impl Store {
                 }
                 None => {
                     let [per_host, hosts] = hosts::with_room(politeness);
-                    let back = Ask::new(COULD_COME_BACK, [per_host, hosts, limit])?;
+                    // With a gap the second one waits for it.
+                    let of_each = if politeness.gap.is_zero() { limit } else { 1.min(limit) };
+                    let back = Ask::new(COULD_COME_BACK, [per_host, hosts, of_each])?;
                     let [due, back] = unit.together([Ask::new(SHARED_COUNT, [limit])?, back]).await?;
                     let due = due.first(|row| row.int(0))?.unwrap_or_default();
                     let back = back.first(|row| row.int(0))?.unwrap_or_default();
@@ -201,7 +204,7 @@ async fn next_due(unit: &Unit, politeness: Politeness) -> Result<Option<Duration
 }
 
 fn next_room(politeness: Politeness) -> Result<Ask> {
-    Ok(Ask::new(NEXT_ROOM, [i64::from(politeness.per_host)])?)
+    Ok(Ask::new(NEXT_ROOM, hosts::next_room(politeness))?)
 }
 
 /// The time until the first of two moments.

@@ -30,6 +30,8 @@ mod politeness;
 mod recovery;
 #[path = "tests/schema.rs"]
 mod schema;
+#[path = "tests/set_aside.rs"]
+mod set_aside;
 #[path = "tests/sources.rs"]
 mod sources;
 

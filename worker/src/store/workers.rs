@@ -2,6 +2,7 @@
 
 use libsql::params;
 
+use super::hosts::FIND_FORSAKEN;
 use super::settle::twice;
 use super::{Result, Store, StoreError};
 use crate::db::now_ms;
@@ -51,7 +52,7 @@ pub(super) const FORGET: &str = concat!(
 );
 
 impl Store {
-    /// Introduces a worker, with its first heartbeat.
+    /// Introduces a worker, with its first heartbeat, and puts what wrongly waits into its way.
     ///
     /// # Errors
     /// The database's.
@@ -68,6 +69,7 @@ impl Store {
             let worker = worker.clone();
             self.db.write(async move |unit| {
                 unit.execute_later(FORGET, [FORGET_AFTER_MS]).await?;
+                unit.execute_later(FIND_FORSAKEN, ()).await?;
                 let WorkerRow { id, host, pid, version, engine_id, slots } = worker;
                 let values = params![id.as_str(), host, pid, version, engine_id, slots];
                 Ok(unit.execute_later(REGISTER, values).await?)

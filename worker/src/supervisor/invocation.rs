@@ -109,7 +109,6 @@ mod tests {
         Config {
             slots: 1,
             politeness: crate::store::Politeness::default(),
-            longest_pause: Duration::ZERO,
             timeout: Duration::from_secs(30),
             max_redirects: 10,
             user_agent: "configured".into(),

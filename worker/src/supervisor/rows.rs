@@ -71,7 +71,7 @@ pub(super) fn of_attempt<S: Sandbox>(
     let pause = match (ending.report(), target) {
         // The order of a queue in front of the database is not changed.
         (Some(report), Some(target)) if !shared.queue.is_outer() => {
-            pause::asked(report, ledger, target, shared.config.longest_pause, now())
+            pause::asked(report, ledger, target, shared.config.politeness.longest_pause, now())
         }
         _ => None,
     };

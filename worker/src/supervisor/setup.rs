@@ -20,8 +20,6 @@ pub struct Config {
     pub pool: PoolBounds,
     /// What the hosts of queued jobs are spared, without a queue in front of the database.
     pub politeness: Politeness,
-    /// How long a host is left alone at most because it asked to be; zero for never.
-    pub longest_pause: Duration,
     /// The longest job timeout; a row may ask for less.
     pub timeout: Duration,
     /// Redirects followed at most; a row may ask for fewer.

@@ -6,7 +6,10 @@ use tokio::time::timeout;
 
 use super::EmbeddedQueue;
 use super::tests::{due, queue};
-use crate::store::testing::Folder;
+use crate::domain::failure::FailureClass;
+use crate::domain::state::{Event, State, step};
+use crate::store::testing::{Folder, failure};
+use crate::store::{Politeness, Rows, Settled};
 
 #[tokio::test]
 async fn rows_of_other_processes_on_the_file_wake_a_waiting_queue() {
@@ -19,6 +22,24 @@ async fn rows_of_other_processes_on_the_file_wake_a_waiting_queue() {
         let lease = queue.claim("box").await.expect("an answer").expect("the job");
         assert_eq!(lease.job().id, id);
     }
+}
+
+#[tokio::test]
+async fn the_end_of_another_process_s_job_wakes_a_queue_that_waits_for_room_at_its_host() {
+    let folder = Folder::new();
+    let one = Politeness { per_host: 1, ..Politeness::default() };
+    let (mine, theirs) = (folder.open().await.polite(one), folder.open().await.polite(one));
+    mine.prepare().await.expect("a migrated database");
+    mine.one("https://example.com/1").await;
+    let second = mine.one("https://example.com/2").await;
+    let (queue, other) = (queue(&mine, false), queue(&theirs, false));
+    let lease = other.claim("box").await.expect("an answer").expect("the first");
+    assert_eq!(queue.claim("box").await.expect("an answer"), None, "it is set aside");
+    let failed = step(State::Fetching, Event::Fail(failure(FailureClass::Tls))).expect("an edge");
+    let ((), settled) = tokio::join!(due(&queue), theirs.settle(lease, failed, Rows::default()));
+    assert_eq!(settled.expect("an answer"), Settled::Done { version: 3 });
+    let lease = queue.claim("box").await.expect("an answer").expect("the second");
+    assert_eq!(lease.job().id, second);
 }
 
 /// The commit can be seen only a little after the file has changed, and whoever waits also has other things to hear.

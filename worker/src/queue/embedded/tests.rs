@@ -78,7 +78,7 @@ async fn a_delayed_row_becomes_due_by_its_time_alone() {
 #[tokio::test]
 async fn the_end_of_a_job_wakes_a_queue_that_waits_for_room_at_its_host() {
     let (_folder, store) = fresh_on(KIND).await;
-    let store = store.polite(Politeness { per_host: 1, gap: Duration::ZERO });
+    let store = store.polite(Politeness { per_host: 1, ..Politeness::default() });
     let queue = EmbeddedQueue { watch: None, ..queue(&store, false) };
     store.one("https://example.com/1").await;
     let second = store.one("https://example.com/2").await;
@@ -95,7 +95,7 @@ async fn the_end_of_a_job_wakes_a_queue_that_waits_for_room_at_its_host() {
 #[tokio::test]
 async fn a_queue_that_waits_for_a_host_s_time_is_woken_by_it() {
     let (_folder, store) = fresh_on(KIND).await;
-    let store = store.polite(Politeness { per_host: 0, gap: Duration::from_millis(50) });
+    let store = store.polite(Politeness { gap: Duration::from_millis(50), ..Politeness::default() });
     let queue = EmbeddedQueue { watch: None, ..queue(&store, false) };
     let ids = [store.one("https://example.com/1").await, store.one("https://example.com/2").await];
     for id in ids {

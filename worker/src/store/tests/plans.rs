@@ -164,6 +164,8 @@ async fn every_hot_statement_uses_its_index_before_and_after_statistics() {
             ("jobs at hosts", hosts::ROOMS, "SEARCH busy USING INDEX scan_jobs_at_host (host=?)"),
             ("what comes back", hosts::COULD_COME_BACK, "scan_jobs_held_back (host=?)"),
             ("the next user of a host", hosts::TURN, "scan_jobs_held_back (host=? AND user_id>?)"),
+            ("hosts whose time is far away", hosts::BRING_NEAR, "hosts_waiting (waiting=? AND next_ms>?)"),
+            ("the next host that is waited for", hosts::FIND_FORSAKEN, "scan_jobs_held_back (host>?)"),
             ("letting go", hosts::LET_GO, "scan_jobs_held_back (host=? AND user_id=?)"),
             ("whether rows wait", hosts::STILL_WAITED_FOR, "scan_jobs_held_back (host=?)"),
             ("undelivered by time", deliveries::UNDELIVERED, "scan_jobs_delayed (run_at<?)"),

@@ -12,11 +12,17 @@ use crate::domain::state::{Event, State};
 use crate::store::testing::{Kind, edge, failure, new_job};
 use crate::store::{CancelOutcome, Claim, NewJob, Pause, Politeness, Rows, Serving, Settled, Store};
 
-const EIGHT: Politeness = Politeness { per_host: 8, gap: Duration::ZERO };
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+const EIGHT: Politeness =
+    Politeness { per_host: 8, gap: Duration::ZERO, longest_pause: Duration::from_secs(7200) };
+
+/// So many of one host at a time, and nothing else.
+pub(super) fn at_most(per_host: u32) -> Politeness {
+    Politeness { per_host, ..Politeness::default() }
+}
 
 /// Everything that can be claimed, until nothing is due any more.
-async fn take_all(store: &Store, worker: &WorkerId) -> Vec<Lease> {
+pub(super) async fn take_all(store: &Store, worker: &WorkerId) -> Vec<Lease> {
     let mut leases = Vec::new();
     while store.due(None).await.expect("an answer").0 {
         leases.extend(store.take(worker).await);
@@ -25,18 +31,18 @@ async fn take_all(store: &Store, worker: &WorkerId) -> Vec<Lease> {
 }
 
 /// Ends a job as hosts see it: without a word about them.
-async fn end(store: &Store, lease: Lease) {
+pub(super) async fn end(store: &Store, lease: Lease) {
     end_with(store, lease, None).await;
 }
 
-async fn end_with(store: &Store, lease: Lease, pause: Option<Pause>) {
+pub(super) async fn end_with(store: &Store, lease: Lease, pause: Option<Pause>) {
     let failed = edge(State::Fetching, Event::Fail(failure(FailureClass::Tls)));
     let rows = Rows { pause, ..Rows::default() };
     let settled = store.settle(lease, failed, rows).await.expect("an answer");
     assert!(matches!(settled, Settled::Done { .. }), "{settled:?}");
 }
 
-async fn submit(store: &Store, jobs: impl IntoIterator<Item = (&str, &str)>) -> Vec<ScanId> {
+pub(super) async fn submit(store: &Store, jobs: impl IntoIterator<Item = (&str, &str)>) -> Vec<ScanId> {
     let jobs = jobs.into_iter().map(|(user, url)| new_job(user, url)).collect();
     store.submit(jobs).await.expect("jobs")
 }
@@ -46,12 +52,12 @@ async fn at_work(store: &Store) -> usize {
     held[0].parse().expect("a number")
 }
 
-async fn waiting(store: &Store) -> Vec<String> {
+pub(super) async fn waiting(store: &Store) -> Vec<String> {
     store.rows("SELECT count(*) FROM scan_jobs WHERE state = 'QUEUED' AND ready = 2").await
 }
 
 /// As if so much time had passed.
-async fn pass(store: &Store, time: Duration) {
+pub(super) async fn pass(store: &Store, time: Duration) {
     store.run(&format!("UPDATE hosts SET next_ms = next_ms - {}", time.as_millis())).await;
 }
 
@@ -140,10 +146,10 @@ async fn what_waits_for_a_host_is_not_read_by_claims() {
 #[tokio::test]
 async fn a_host_has_a_gap_between_the_starts_of_its_jobs() {
     let (_folder, store) = fresh().await;
-    let store = store.polite(Politeness { per_host: 0, gap: HOUR });
+    let store = store.polite(Politeness { gap: HOUR, ..Politeness::default() });
     let worker = WorkerId::fresh();
-    submit(&store, [("a", "https://x.example/1"), ("a", "https://x.example/2"), ("a", "https://y.example/")])
-        .await;
+    let urls = ["https://x.example/1", "https://x.example/2", "https://x.example/3", "https://y.example/"];
+    submit(&store, urls.map(|url| ("a", url))).await;
     let first = take_all(&store, &worker).await;
     let urls: Vec<_> = first.iter().map(|lease| lease.job().url.as_str()).collect();
     assert_eq!(urls, ["https://x.example/1", "https://y.example/"]);
@@ -154,6 +160,11 @@ async fn a_host_has_a_gap_between_the_starts_of_its_jobs() {
     }
     assert!(store.take(&worker).await.is_none(), "an end is no reason to begin earlier");
     pass(&store, HOUR).await;
+    assert_eq!(
+        store.due_count(None, 100).await.expect("an answer"),
+        1,
+        "the next one waits for the gap again"
+    );
     let second = take_all(&store, &worker).await;
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].job().url, "https://x.example/2");
@@ -186,7 +197,7 @@ async fn a_host_that_asked_for_a_pause_waits_alone_and_no_shorter_than_it_said_f
 #[tokio::test]
 async fn a_host_that_no_job_waits_for_any_more_is_forgotten() {
     let (_folder, store) = fresh().await;
-    let store = store.polite(Politeness { per_host: 1, gap: Duration::ZERO });
+    let store = store.polite(at_most(1));
     let worker = WorkerId::fresh();
     for number in 0..20 {
         let url = format!("https://host{number}.example/");
@@ -204,7 +215,7 @@ async fn a_host_that_no_job_waits_for_any_more_is_forgotten() {
 #[tokio::test]
 async fn a_dead_worker_s_jobs_take_room_until_somebody_ends_them() {
     let (_folder, store) = fresh().await;
-    let store = store.polite(Politeness { per_host: 2, gap: Duration::ZERO });
+    let store = store.polite(at_most(2));
     let (dead, me) = (store.worker().await, store.worker().await);
     submit(&store, std::iter::repeat_n(("a", "https://x.example/"), 5)).await;
     assert_eq!(take_all(&store, &dead).await.len(), 2);
@@ -227,7 +238,7 @@ async fn a_dead_worker_s_jobs_take_room_until_somebody_ends_them() {
 #[tokio::test]
 async fn what_waits_is_cancelled_replayed_and_deleted_like_anything_else() {
     let (_folder, store) = fresh().await;
-    let store = store.polite(Politeness { per_host: 1, gap: Duration::ZERO });
+    let store = store.polite(at_most(1));
     let worker = WorkerId::fresh();
     let ids = submit(&store, std::iter::repeat_n(("a", "https://x.example/"), 4)).await;
     let held = take_all(&store, &worker).await.remove(0);
@@ -252,7 +263,7 @@ async fn what_waits_is_cancelled_replayed_and_deleted_like_anything_else() {
 #[tokio::test]
 async fn a_row_for_which_a_person_waits_is_not_held_back_and_counts() {
     let (_folder, store) = fresh().await;
-    let store = store.polite(Politeness { per_host: 1, gap: HOUR });
+    let store = store.polite(Politeness { gap: HOUR, ..at_most(1) });
     let worker = store.worker().await;
     let mine = NewJob { reserved_for: Some(worker.clone()), ..new_job("local", "https://x.example/") };
     store.submit(vec![new_job("a", "https://x.example/"), mine.clone()]).await.expect("jobs");
@@ -271,7 +282,7 @@ async fn a_row_for_which_a_person_waits_is_not_held_back_and_counts() {
 #[tokio::test]
 async fn rows_of_another_program_are_held_back_by_the_host_of_their_url() {
     let (_folder, store) = taken_over().await;
-    let store = store.polite(Politeness { per_host: 2, gap: Duration::ZERO });
+    let store = store.polite(at_most(2));
     let worker = store.worker().await;
     store
         .run(
@@ -297,7 +308,7 @@ async fn a_handle_without_rules_takes_what_another_one_held_back() {
     let folder = folder();
     let (polite, plain) = (folder.open().await, folder.open().await);
     polite.migrate().await.expect("a migrated database");
-    let polite = polite.polite(Politeness { per_host: 1, gap: Duration::ZERO });
+    let polite = polite.polite(at_most(1));
     let worker = WorkerId::fresh();
     submit(&polite, std::iter::repeat_n(("a", "https://x.example/"), 20)).await;
     assert_eq!(take_all(&polite, &worker).await.len(), 1);
@@ -326,7 +337,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-const TWO: Politeness = Politeness { per_host: 2, gap: Duration::ZERO };
+const TWO: Politeness = Politeness { per_host: 2, gap: Duration::ZERO, longest_pause: HOUR };
 
 /// Queued rows whose host has room now.
 const COULD_START: &str = "SELECT count(*) FROM scan_jobs AS row WHERE state = 'QUEUED'
