@@ -254,6 +254,16 @@ impl Db {
         self.writer.change(self.place.clone(), work).await
     }
 
+    /// The same for what nobody is in a hurry for: it costs a file no commit of its own where others are written soon.
+    pub(crate) async fn write_lingering<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
+    {
+        self.writer.change_lingering(self.place.clone(), work).await
+    }
+
     /// The same, for what changes the tables.
     pub(crate) async fn overhaul<T, E, W>(&self, work: W) -> Result<T, E>
     where

@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -21,6 +22,10 @@ use super::{DbError, Place, Unit};
 /// Units that share a transaction at most: the first of them waits for the last, and so does another process.
 const SHARING: usize = 64;
 
+/// How long a unit that nobody is in a hurry for waits for others to share a transaction with: a busy worker commits more
+/// often.
+const LINGER: Duration = Duration::from_millis(25);
+
 /// A handle to the thread, which ends with the last of them.
 #[derive(Clone)]
 pub(super) struct Writer {
@@ -31,6 +36,8 @@ pub(super) struct Writer {
 enum Turn {
     /// May be one of several in a transaction.
     Change(Box<dyn Change>),
+    /// The same, and may wait for them.
+    Lingering(Box<dyn Change>),
     /// Has the connection to itself.
     Other(Work),
 }
@@ -63,9 +70,33 @@ impl Writer {
         E: From<DbError> + Send + 'static,
         W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
     {
+        self.ask(place, work, Turn::Change).await
+    }
+
+    /// The same within the next transaction, or after [`LINGER`] where none comes.
+    pub(super) async fn change_lingering<T, E, W>(&self, place: Place, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
+    {
+        self.ask(place, work, Turn::Lingering).await
+    }
+
+    async fn ask<T, E, W>(
+        &self,
+        place: Place,
+        work: W,
+        turn: impl FnOnce(Box<dyn Change>) -> Turn,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        W: AsyncFnOnce(&Unit) -> Result<T, E> + Clone + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting { place, work, caller: Handle::current(), kept: None, answer };
-        self.queue.send(Turn::Change(Box::new(waiting))).map_err(|_| DbError::Ended)?;
+        self.queue.send(turn(Box::new(waiting))).map_err(|_| DbError::Ended)?;
         answered.await.map_err(|_| DbError::Ended)?
     }
 
@@ -84,19 +115,35 @@ impl Writer {
 
 /// Takes turns in the order in which they came, until nobody can ask for one any more.
 fn serve(unit: &Unit, runtime: &Runtime, turns: &Receiver<Turn>) {
-    let mut next = VecDeque::new();
-    while let Ok(turn) = turns.recv() {
-        next.push_back(turn);
+    let (mut next, mut lingering) = (VecDeque::new(), Lingering::default());
+    loop {
+        match lingering.next(turns) {
+            Ok(turn) => next.push_back(turn),
+            Err(ended) => {
+                if let Some(file) = unit.file() {
+                    together(unit, file, runtime, lingering.take(SHARING));
+                }
+                // Whoever asked for the last of it may be gone, and it is done all the same.
+                if ended == RecvTimeoutError::Disconnected && lingering.changes.is_empty() {
+                    return;
+                }
+            }
+        }
         while let Some(turn) = next.pop_front() {
             next.extend(turns.try_iter());
             match (turn, unit.file()) {
                 (Turn::Other(work), _) => do_it(unit, work),
-                (Turn::Change(change), None) => do_it(unit, |unit| change.alone(unit)),
+                (Turn::Change(change) | Turn::Lingering(change), None) => {
+                    do_it(unit, |unit| change.alone(unit))
+                }
+                (Turn::Lingering(change), Some(_)) => lingering.add(change),
                 (Turn::Change(change), Some(file)) => {
-                    let mut changes = vec![change];
+                    // What waits was asked for before.
+                    let mut changes = lingering.take(SHARING - 1);
+                    changes.push(change);
                     while changes.len() < SHARING
-                        && let Some(Turn::Change(_)) = next.front()
-                        && let Some(Turn::Change(change)) = next.pop_front()
+                        && let Some(Turn::Change(_) | Turn::Lingering(_)) = next.front()
+                        && let Some(Turn::Change(change) | Turn::Lingering(change)) = next.pop_front()
                     {
                         changes.push(change);
                     }
@@ -107,8 +154,41 @@ fn serve(unit: &Unit, runtime: &Runtime, turns: &Receiver<Turn>) {
     }
 }
 
+/// What waits for something to share a transaction with.
+#[derive(Default)]
+struct Lingering {
+    changes: Vec<Box<dyn Change>>,
+    /// Until then, while there is something.
+    until: Option<Instant>,
+}
+
+impl Lingering {
+    fn add(&mut self, change: Box<dyn Change>) {
+        self.changes.push(change);
+        self.until.get_or_insert_with(|| Instant::now() + LINGER);
+    }
+
+    /// So many of them, those that have waited the longest.
+    fn take(&mut self, most: usize) -> Vec<Box<dyn Change>> {
+        let rest = self.changes.split_off(most.min(self.changes.len()));
+        if rest.is_empty() {
+            self.until = None;
+        }
+        std::mem::replace(&mut self.changes, rest)
+    }
+
+    /// The next turn; [`RecvTimeoutError::Timeout`] when what waits has waited for long enough.
+    fn next(&self, turns: &Receiver<Turn>) -> Result<Turn, RecvTimeoutError> {
+        match self.until {
+            Some(until) => turns.recv_timeout(until.saturating_duration_since(Instant::now())),
+            None => turns.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+}
+
 fn together(unit: &Unit, file: &File, runtime: &Runtime, mut changes: Vec<Box<dyn Change>>) {
     let ended = match &mut *changes {
+        [] => return,
         [_] => Ended::Undone,
         several => runtime.block_on(share(unit, file, several)),
     };

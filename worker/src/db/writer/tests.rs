@@ -189,3 +189,47 @@ async fn a_transaction_that_cannot_begin_is_told_to_all_after_one_wait() {
     other.execute("ROLLBACK", ()).await.expect("free");
     assert_eq!(answer(queued(&db, "four").await).await.expect("written"), 1);
 }
+
+/// Asks for one that nobody is in a hurry for, in the order of the calls.
+async fn lingering(db: &Db, word: &'static str) -> Written {
+    let db = db.clone();
+    let queued =
+        tokio::spawn(async move { db.write_lingering(async |unit: &Unit| put(unit, word).await).await });
+    tokio::task::yield_now().await;
+    queued
+}
+
+#[tokio::test]
+async fn what_nobody_is_in_a_hurry_for_is_written_with_the_next_before_it() {
+    let (_folder, db) = fresh().await;
+    let free = occupied(&db).await;
+    let unhurried = lingering(&db, "one").await;
+    let reader = db.clone();
+    let next = async move |unit: &Unit| {
+        assert_eq!(reader.read(count).await?, 0, "neither is there yet");
+        put(unit, "two").await
+    };
+    let next = queue(&db, next).await;
+    drop(free);
+    assert_eq!(answer(unhurried).await.expect("written"), 1);
+    assert_eq!(answer(next).await.expect("written"), 2);
+    assert_eq!(there(&db).await, 2);
+}
+
+#[tokio::test]
+async fn what_nobody_is_in_a_hurry_for_is_written_by_itself_when_nothing_else_is() {
+    let (_folder, db) = fresh().await;
+    assert_eq!(answer(lingering(&db, "one").await).await.expect("written"), 1);
+    // Also when nobody is left who could ask for anything.
+    let last = lingering(&db, "two").await;
+    last.abort();
+    let (path, again) = (db.path().expect("a file").display().to_string(), OpenMode::Existing);
+    drop(db);
+    let db = Db::open(&DbConfig { url: path, auth_token: None }, again).await.expect("opens");
+    let written = async {
+        while there(&db).await < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), written).await.expect("it is written");
+}
