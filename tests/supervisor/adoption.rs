@@ -73,7 +73,8 @@ async fn a_report_that_was_printed_while_nobody_listened_is_read_from_the_log() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_whose_report_was_accepted_is_judged_without_being_accepted_again() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
+    stage.config.at_once = Duration::ZERO;
     stage.sql(super::ends::REFUSE_ENDS).await;
     let id = stage.submit().await;
     let running = stage.supervise().await;
@@ -273,7 +274,7 @@ async fn an_adopted_job_that_is_taken_away_is_let_go() {
 async fn elsewhere(stage: &Stage) -> (ScanId, WorkerId) {
     let dead = stage.worker_on("another engine").await;
     let id = stage.submit().await;
-    let claim = Claim { worker: &dead, container: "far away", reserved: false };
+    let claim = Claim { worker: &dead, container: &stage.ready(&dead).await, reserved: false };
     let _ = stage.store.claim(claim).await.expect("an answer").expect("the job");
     stage.bury(&dead).await;
     stage.bury(&dead).await;

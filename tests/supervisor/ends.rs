@@ -104,7 +104,8 @@ async fn an_abort_that_cannot_kill_leaves_job_and_container_to_the_next_worker()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_takes_no_last_edge_is_asked_until_it_does() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
+    stage.config.at_once = Duration::ZERO;
     stage.sql(REFUSE_ENDS).await;
     let gate = Gate::shut();
     stage.fake.next_work(Work::At(gate.clone()));
@@ -118,9 +119,26 @@ async fn a_database_that_takes_no_last_edge_is_asked_until_it_does() {
     stage.drain(running).await;
 }
 
+/// An analysis that is done at once leaves both edges to one transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_last_edges_in_one_transaction_both_are_written_or_none() {
+    let (log, stage) = (Log::start(), Stage::new().await);
+    stage.sql(REFUSE_ENDS).await;
+    let id = stage.submit().await;
+    let running = stage.supervise().await;
+    stage.until(|| !log.lines("the database does not take a write; trying again").is_empty()).await;
+    assert_eq!(stage.job(&id).await.state, State::Fetching);
+    assert_eq!(stage.reasons(&id).await, ["claimed"]);
+    stage.sql("DROP TRIGGER no_end").await;
+    stage.until_state(&id, State::Completed).await;
+    assert_eq!(stage.reasons(&id).await, ["claimed", "report accepted", "completed"]);
+    stage.drain(running).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_ends_although_the_database_takes_no_edge() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
+    stage.config.at_once = Duration::ZERO;
     stage.sql(REFUSE_ENDS).await;
     let id = stage.submit().await;
     let running = stage.supervise().await;

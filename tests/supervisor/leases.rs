@@ -5,7 +5,7 @@ use safeurl::domain::scan::{ScanId, WorkerId};
 use safeurl::domain::state::State;
 use safeurl::sandbox::Outcome;
 use safeurl::shutdown::Signal;
-use safeurl::store::{CancelOutcome, Claim, Obligation};
+use safeurl::store::{CancelOutcome, Claim, Obligation, Ready};
 
 use super::fake::{Gate, Op, Work};
 use super::stage::Stage;
@@ -138,10 +138,10 @@ async fn orphan(stage: &Stage) -> ScanId {
     };
     stage.store.oblige(obligation).await.expect("a user id");
     let container = stage.fake.made("gone");
-    stage.store.container_created("gone", &dead, &container).await.expect("written down");
+    let container = Ready { name: "gone".to_owned(), id: container };
     let claim = Claim { worker: &dead, container: &container, reserved: false };
     let lease = stage.store.claim(claim).await.expect("an answer").expect("the job");
-    assert_eq!((&lease.job().id, container.as_str()), (&id, "c1"));
+    assert_eq!((&lease.job().id, container.id.as_str()), (&id, "c1"));
     stage.bury(&dead).await;
     stage.bury(&dead).await;
     id

@@ -69,7 +69,7 @@ async fn what_a_killed_scan_left_on_an_engine_without_a_worker_ends_and_is_not_t
     let stage = Stage::new().await;
     let dead = stage.worker_on("another engine").await;
     let id = stage.submit_reserved(&dead).await;
-    let claim = Claim { worker: &dead, container: "far away", reserved: true };
+    let claim = Claim { worker: &dead, container: &stage.ready(&dead).await, reserved: true };
     let _ = stage.store.claim(claim).await.expect("an answer").expect("the job");
     stage.bury(&dead).await;
     stage.bury(&dead).await;

@@ -15,7 +15,7 @@ use safeurl::metrics::Metrics;
 use safeurl::queue::BullMqConfig;
 use safeurl::sandbox::Network;
 use safeurl::shutdown::{Signal, Trigger};
-use safeurl::store::{DbConfig, NewJob, OpenMode, Politeness, Store, WorkerRow};
+use safeurl::store::{DbConfig, NewJob, Obligation, OpenMode, Politeness, Ready, Store, WorkerRow};
 use safeurl::supervisor::{
     Config, EngineFacts, Finished, Parts, PoolBounds, Progress, StartError, Supervisor,
 };
@@ -165,6 +165,20 @@ impl Stage {
         self.sql(&format!("UPDATE workers SET heartbeat_ms = heartbeat_ms + 3600000 WHERE id = '{id}'"))
             .await;
         id
+    }
+
+    /// A container of a worker, written down.
+    pub(crate) async fn ready(&self, worker: &WorkerId) -> Ready {
+        let ready = Ready { name: "far away".to_owned(), id: "its id far away".to_owned() };
+        let obligation = Obligation {
+            name: ready.name.clone(),
+            engine_id: "another engine".to_owned(),
+            worker: worker.clone(),
+            door: String::new(),
+            attestation: None,
+        };
+        self.store.oblige(obligation).await.expect("a user id");
+        ready
     }
 
     /// Lets a worker have been silent for an hour, and its leases have run out.
@@ -405,6 +419,7 @@ fn config_of_tests() -> Config {
             bytes_out: 1 << 20,
         },
         analysis_timeout: LONG,
+        at_once: LONG,
         drain_grace: LONG,
         unleased_after: Duration::from_secs(600),
         limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },

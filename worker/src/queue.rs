@@ -18,7 +18,7 @@ pub use embedded::EmbeddedQueue;
 use crate::domain::delivery::{Delivery, Retries};
 use crate::domain::scan::{Job, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State, Transition};
-use crate::store::StoreError;
+use crate::store::{Ready, StoreError};
 
 /// What hands out the jobs.
 pub enum Queue {
@@ -119,7 +119,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn claim(&self, container: &str) -> Result<Claimed, QueueError> {
+    pub async fn claim(&self, container: &Ready) -> Result<Claimed, QueueError> {
         match self {
             Self::Embedded(queue) => Ok(queue.claim(container).await?.map_or(Claimed::Nothing, Claimed::Job)),
             Self::BullMq(queue) => queue.claim(container).await,

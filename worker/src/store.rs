@@ -50,7 +50,7 @@ pub use crate::db::{DbConfig, DbError, OpenMode};
 pub use attempts::{AttemptRecord, AttemptView};
 pub use attestations::AttestationRow;
 pub use audit::AuditView;
-pub use claim::Claim;
+pub use claim::{Claim, Ready};
 pub use containers::{ContainerRow, Obligation, Remnant};
 pub use deliveries::{Arrival, Disposition};
 pub use error::StoreError;

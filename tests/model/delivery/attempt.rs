@@ -40,8 +40,12 @@ impl Deliveries {
             }
             (Effect::TakeOver, How::Refused) => learns(world, w, a, Seen::Trouble),
             (Effect::TakeOver, How::Plainly | How::Unanswered) => self.take_over(world, w, a, how),
+            (Effect::Advance, How::PutOff) => {
+                world.workers[w].attempts[a].put_off = true;
+                learns(world, w, a, Seen::Done);
+            }
             (Effect::Advance, How::Plainly | How::Unanswered) => {
-                self.write_edge(world, w, a, Event::Accept, None, how);
+                self.write_edges(world, w, a, &[Event::Accept], None, how);
             }
             (Effect::Settle, How::Plainly | How::Unanswered) => {
                 let event = self.last_event(world, &world.workers[w].attempts[a]);
@@ -176,18 +180,24 @@ impl Deliveries {
             attempt.held = None;
             return;
         }
-        self.write_edge(world, w, a, event, held.map(|_| op), how);
+        let events =
+            if world.workers[w].attempts[a].put_off { vec![Event::Accept, event] } else { vec![event] };
+        self.write_edges(world, w, a, &events, held.map(|_| op), how);
     }
 
-    /// One edge that is tried until it is answered.
-    fn write_edge(&self, world: &mut World, w: usize, a: usize, event: Event, op: Option<Op>, how: How) {
-        match self.edge(world, w, a, event) {
-            Edge::Held if how == How::Unanswered => {
-                world.workers[w].attempts[a].phase = Phase::Unsure(op);
+    /// Edges in one transaction that is tried until it is answered.
+    fn write_edges(&self, world: &mut World, w: usize, a: usize, events: &[Event], op: Option<Op>, how: How) {
+        for event in events {
+            match self.edge(world, w, a, event.clone()) {
+                Edge::Held => {}
+                Edge::Cancelled => return learns(world, w, a, Seen::CancelFirst),
+                Edge::Conflict => return learns(world, w, a, Seen::Lost),
             }
-            Edge::Held => written(world, w, a, op),
-            Edge::Cancelled => learns(world, w, a, Seen::CancelFirst),
-            Edge::Conflict => learns(world, w, a, Seen::Lost),
+        }
+        if how == How::Unanswered {
+            world.workers[w].attempts[a].phase = Phase::Unsure(op);
+        } else {
+            written(world, w, a, op);
         }
     }
 
@@ -225,6 +235,7 @@ fn written(world: &mut World, w: usize, a: usize, op: Option<Op>) {
             attempt.phase = Phase::Tell(op);
             // From here on the row is nobody's.
             (attempt.job, attempt.current, attempt.seen) = (None, false, None);
+            attempt.put_off = false;
         }
         None => {
             attempt.phase = Phase::Ready;

@@ -16,6 +16,8 @@ pub(crate) enum How {
     Plainly,
     /// The container's part ends so.
     Ends(End),
+    /// The report is judged at once, and the edge is put off.
+    PutOff,
     /// A renewal tells that the job is lost.
     Hears,
     /// Fault: it is done, and the answer is lost.
@@ -233,7 +235,10 @@ impl Deliveries {
                     push(How::Ends(End::Failure));
                     push(How::Hears);
                 }
-                Some(_) => {
+                Some(effect) => {
+                    if effect == Effect::Advance {
+                        push(How::PutOff);
+                    }
                     push(How::Plainly);
                     push(How::Unanswered);
                     push(How::Refused);

@@ -153,6 +153,8 @@ pub(crate) struct Attempt {
     pub(crate) current: bool,
     pub(crate) seen: Option<State>,
     pub(crate) failure: Option<FailureClass>,
+    /// The edge to ANALYZING is to be written together with the last one.
+    pub(crate) put_off: bool,
     /// The worker from which its job was taken over.
     pub(crate) dead: Option<Id>,
 }
@@ -252,6 +254,7 @@ impl Attempt {
             current: false,
             seen: None,
             failure: None,
+            put_off: false,
             dead: None,
         }
     }

@@ -36,7 +36,11 @@ impl Supervisors {
             Effect::CloseDoor => close_door(world, w, a, how),
             Effect::Confirm => self.confirm_lease(world, w, a, how),
             Effect::Kill => self.kill(world, w, a, how),
-            Effect::Advance => self.write_edge(world, w, a, how, Event::Accept),
+            Effect::Advance if how == How::PutOff => {
+                world.workers[w].attempts[a].put_off = true;
+                Answered(Seen::Done)
+            }
+            Effect::Advance => self.write_edges(world, w, a, how, &[Event::Accept]),
             Effect::Judge => judge(world, w, a, how),
             Effect::Settle => {
                 let event = self.last_event(world, &world.workers[w].attempts[a]);
@@ -208,9 +212,9 @@ impl Supervisors {
         Answered(Seen::Done)
     }
 
-    /// One edge that is tried until it is answered. Tried again after a lost answer it finds itself, or, where nobody
-    /// remembers, a conflict.
-    fn write_edge(&self, world: &mut World, w: usize, a: usize, how: How, event: Event) -> Progress {
+    /// Edges in one transaction that is tried until it is answered. Tried again after a lost answer it finds itself, or,
+    /// where nobody remembers, a conflict.
+    fn write_edges(&self, world: &mut World, w: usize, a: usize, how: How, events: &[Event]) -> Progress {
         let attempt = &mut world.workers[w].attempts[a];
         if attempt.unsure {
             return match how {
@@ -222,18 +226,21 @@ impl Supervisors {
         if !matches!(how, How::Plainly | How::Unanswered) {
             return Waits;
         }
-        match self.edge(world, w, a, event) {
-            Edge::Held if how == How::Unanswered => {
-                world.workers[w].attempts[a].unsure = true;
-                Going
+        for event in events {
+            match self.edge(world, w, a, event.clone()) {
+                Edge::Held => {}
+                Edge::Cancelled => return Answered(Seen::CancelFirst),
+                Edge::Conflict => return Answered(Seen::Lost),
             }
-            Edge::Held => Answered(Seen::Done),
-            Edge::Cancelled => Answered(Seen::CancelFirst),
-            Edge::Conflict => Answered(Seen::Lost),
         }
+        if how == How::Unanswered {
+            world.workers[w].attempts[a].unsure = true;
+            return Going;
+        }
+        Answered(Seen::Done)
     }
 
-    /// The last edge of an attempt.
+    /// The last edge of an attempt, behind the one that was put off.
     fn settle(&self, world: &mut World, w: usize, a: usize, how: How, event: Event) -> Progress {
         let completes = event == Event::Complete;
         let attempt = &world.workers[w].attempts[a];
@@ -243,7 +250,8 @@ impl Supervisors {
             world.jobs[job as usize].results += 1;
             return if how == How::Plainly { Answered(Seen::Done) } else { Waits };
         }
-        let progress = self.write_edge(world, w, a, how, event);
+        let events = if attempt.put_off { vec![Event::Accept, event] } else { vec![event] };
+        let progress = self.write_edges(world, w, a, how, &events);
         if progress == Answered(Seen::Done) {
             let attempt = &mut world.workers[w].attempts[a];
             if completes && self.lacks(Guard::OneTransaction) {
@@ -251,6 +259,7 @@ impl Supervisors {
                 return Going;
             }
             (attempt.job, attempt.current, attempt.seen, attempt.failure) = (None, false, None, None);
+            attempt.put_off = false;
         }
         progress
     }

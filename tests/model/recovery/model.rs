@@ -31,6 +31,8 @@ pub(crate) enum How {
     Takes(Id),
     /// The deadline passes.
     TooLate,
+    /// The report is judged at once, and the edge is put off.
+    PutOff,
     /// Fault: it is done, and the answer is lost.
     Unanswered,
     /// Fault: it is not done, and the answer is an error.
@@ -128,7 +130,7 @@ impl crate::subject::Step for Step {
             | Self::Replay(_) => true,
             Self::Act(_, _, how) => match how {
                 How::Unanswered | How::Refused | How::Half | How::Later | How::Undead(_) => true,
-                How::Plainly | How::Takes(_) | How::TooLate => false,
+                How::Plainly | How::Takes(_) | How::TooLate | How::PutOff => false,
             },
             Self::Start(_)
             | Self::Pool(_)

@@ -62,8 +62,6 @@ pub(crate) fn create(world: &mut World, w: usize, a: usize, how: How) -> Progres
     world.workers[w].attempts[a].container = Some(id);
     let container = &mut world.containers[id as usize];
     let (stage, seen) = match how {
-        // The row that was to get the engine's name of it is not ours any more.
-        How::Plainly if container.taken => (Stage::Created, Seen::Trouble),
         How::Plainly => (Stage::Created, Seen::Done),
         How::Unanswered => (Stage::Created, Seen::Trouble),
         How::Refused => (container.stage, Seen::Trouble),

@@ -133,10 +133,11 @@ impl Supervisors {
                     push(How::Undead(printed));
                 }
             }
-            Effect::Judge => push(How::TooLate),
+            Effect::Judge if !world.workers[w].attempts[a].put_off => push(How::TooLate),
             Effect::Advance | Effect::Settle | Effect::Release if world.workers[w].attempts[a].unsure => {
                 push(How::TooLate);
             }
+            Effect::Advance => push(How::PutOff),
             Effect::Create => {
                 push(How::Refused);
                 push(How::Later);
@@ -151,7 +152,7 @@ impl Supervisors {
             | Effect::CloseDoor
             | Effect::Confirm
             | Effect::Kill
-            | Effect::Advance
+            | Effect::Judge
             | Effect::Settle
             | Effect::Release
             | Effect::DiscardDoor => {}

@@ -181,6 +181,8 @@ pub(crate) struct Attempt {
     pub(crate) begun: bool,
     /// The write is done, and its answer was lost.
     pub(crate) unsure: bool,
+    /// The edge to ANALYZING is to be written together with the last one.
+    pub(crate) put_off: bool,
 }
 
 impl Attempt {
@@ -197,6 +199,7 @@ impl Attempt {
             order: Order::Work,
             begun: false,
             unsure: false,
+            put_off: false,
         }
     }
 }

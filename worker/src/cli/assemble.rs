@@ -2,6 +2,8 @@
 //!
 //! Everything that can be wrong is found here, before the first job is taken.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use safeurl_protocol::Bridge;
 
@@ -22,6 +24,10 @@ use crate::supervisor::{Config, EngineFacts, Parts, PoolBounds, Walls};
 
 /// Connections of one attempt at the same time. The fetcher uses one after the other, of which the last may still be closing.
 const CONCURRENT_CONNECTIONS: u32 = 8;
+
+/// A write takes a disk some 2 ms, and most analyses less than 1 ms. Whoever looks at a job misses no more of ANALYZING than
+/// this.
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// The engine's answer and the image, checked.
 pub(super) async fn engine_and_image(settings: &Settings) -> anyhow::Result<(EngineInfo, Image)> {
@@ -144,6 +150,7 @@ fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
             bytes_out: gateway.bytes_out.as_u64(),
         },
         analysis_timeout: settings.analysis.timeout,
+        at_once: AT_ONCE,
         drain_grace: settings.worker.drain_grace,
         unleased_after: settings.worker.unleased_after,
         limits: Limits {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::scan::{Lease, WorkerId};
 use crate::queue::watch::FileWatch;
-use crate::store::{Claim, Result, Store};
+use crate::store::{Claim, Ready, Result, Store};
 
 /// The longest time between two looks: rows are found this late when no news of them came through.
 const POLL: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl EmbeddedQueue {
     ///
     /// # Errors
     /// The database's.
-    pub async fn claim(&self, container: &str) -> Result<Option<Lease>> {
+    pub async fn claim(&self, container: &Ready) -> Result<Option<Lease>> {
         let claim = Claim { worker: &self.worker, container, reserved: self.reserved_only };
         self.store.claim(claim).await
     }

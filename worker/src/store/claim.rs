@@ -14,13 +14,22 @@ use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease, OpId, WorkerId};
 use crate::domain::state::{Event, State, step};
 
+/// A container that waits for a job, by both of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// The one that its obligation was written down by.
+    pub name: String,
+    /// The engine's.
+    pub id: String,
+}
+
 /// Who takes a job, for which container.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     /// Gets the lease.
     pub worker: &'a WorkerId,
-    /// The engine's name of the container that waits for the job.
-    pub container: &'a str,
+    /// What waits for the job.
+    pub container: &'a Ready,
     /// Take only rows reserved for this worker; otherwise only rows reserved for nobody.
     pub reserved: bool,
 }
@@ -57,20 +66,23 @@ pub(super) const RESERVED: &str = concat!(
     " ORDER BY priority, created_at, created_ms LIMIT 1"
 );
 
-/// Whether a container is somebody else's: a worker that was silent for long may find that the reaper has taken its.
-pub(super) const TAKEN: &str = "SELECT 1 FROM containers WHERE container_id = ? AND worker <> ? LIMIT 1";
+/// Whether a container is still the worker's: one that was silent for long may find that the reaper has taken it.
+pub(super) const KEPT: &str = "SELECT 1 FROM containers WHERE name = ? AND worker = ?";
+
+/// What a job's row names as its container is known as one's from the same moment on.
+pub(super) const IDENTIFY: &str = "UPDATE containers SET container_id = ? WHERE name = ?";
 
 impl Store {
     /// Takes the next due job: the users that have one take turns, and of one user's jobs the lowest priority
     /// number comes first, then the oldest; what goes to a host without room is passed over, unless a person waits for it
-    /// (reserved rows). State, lease, container and attempt are written at once. `None` when
+    /// (reserved rows). State, lease, container, the engine's name of it and attempt are written at once. `None` when
     /// nothing is due. A claim whose answer is lost is asked for once more within this call; one whose answer is
     /// not waited for is given back by the next [`Store::renew`].
     ///
     /// # Errors
     /// [`StoreError::ContainerTaken`] when the container is not the worker's any more; the database's.
     pub async fn claim(&self, request: Claim<'_>) -> Result<Option<Lease>> {
-        let container = Some(request.container.to_owned());
+        let container = Some(request.container.clone());
         let grant = Grant { worker: request.worker.clone(), container, serving: Serving::Nothing };
         let op = OpId::fresh();
         let handed = twice(|| {
@@ -97,19 +109,21 @@ async fn take(
     if let Some(handed) = before(unit, &op, &unheard).await? {
         return Ok(Some(handed));
     }
-    let container = grant.container.clone().unwrap_or_default();
-    let taken = Ask::new(TAKEN, params![container.as_str(), grant.worker.as_str()])?;
+    let Some(container) = &grant.container else {
+        return Err(StoreError::Unfit { what: "no container is named that waits for the job" });
+    };
+    let kept = kept(container, &grant.worker)?;
     if reserved {
-        let [taken, next] = unit.together([taken, Ask::new(RESERVED, [grant.worker.as_str()])?]).await?;
-        is_free(&taken, container)?;
+        let [kept, next] = unit.together([kept, Ask::new(RESERVED, [grant.worker.as_str()])?]).await?;
+        is_kept(&kept, container)?;
         let Some(job) = next.first(read_job)? else { return Ok(None) };
         return claim_row(unit, &job, grant, op, unheard).await;
     }
     let (served, politeness) = turn;
     let last = lock(served).clone();
-    let [taken, open, next, first] =
-        unit.together([taken, open(politeness)?, Ask::new(NEXT_USER, [last.as_str()])?, first()?]).await?;
-    is_free(&taken, container)?;
+    let [kept, open, next, first] =
+        unit.together([kept, open(politeness)?, Ask::new(NEXT_USER, [last.as_str()])?, first()?]).await?;
+    is_kept(&kept, container)?;
     let found = if hosts::wake(unit, &open, politeness).await? { None } else { Some([next, first]) };
     let (last, next) = next_with_room(unit, last, politeness, found).await?;
     let Some(next) = next else {
@@ -163,8 +177,16 @@ fn first() -> Result<Ask> {
     Ok(Ask::new(FIRST_USER, ())?)
 }
 
-fn is_free(taken: &Found, container: String) -> Result<()> {
-    if taken.is_empty() { Ok(()) } else { Err(StoreError::ContainerTaken { container }) }
+/// Asks whether a container is still the worker's.
+pub(super) fn kept(container: &Ready, worker: &WorkerId) -> Result<Ask> {
+    Ok(Ask::new(KEPT, [container.name.as_str(), worker.as_str()])?)
+}
+
+pub(super) fn is_kept(kept: &Found, container: &Ready) -> Result<()> {
+    if kept.is_empty() {
+        return Err(StoreError::ContainerTaken { container: container.name.clone() });
+    }
+    Ok(())
 }
 
 /// The claim that an earlier try of this operation wrote, whose answer was lost.
@@ -188,6 +210,9 @@ pub(super) async fn claim_row(
     let claim = step(State::Queued, Event::Claim)
         .map_err(|_| StoreError::Unfit { what: "a queued job cannot be claimed" })?;
     let Edge::Held(job) = write_edge(unit, job, &claim, Some(grant), &op).await? else { return Ok(None) };
+    if let Some(Ready { name, id }) = &grant.container {
+        unit.execute_later(IDENTIFY, [id.as_str(), name.as_str()]).await?;
+    }
     Ok(Some(Handed { claimed: Some(Claimed { job, op }), unheard }))
 }
 

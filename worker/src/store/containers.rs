@@ -5,7 +5,7 @@ use libsql::params;
 use super::settle::{settled, twice};
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
-use crate::db::{Columns, DbError, now_ms};
+use crate::db::{Columns, DbError, Unit, now_ms};
 use crate::domain::scan::{REAP_AFTER, WorkerId};
 use crate::domain::timestamp::Timestamp;
 
@@ -31,7 +31,7 @@ pub struct ContainerRow {
     pub obligation: Obligation,
     /// Its user id.
     pub uid: u32,
-    /// The engine's name for it; `None` when the create was never answered.
+    /// The engine's name for it; `None` for one that no job was claimed for.
     pub container_id: Option<String>,
     /// When the obligation was written.
     pub created: Timestamp,
@@ -134,27 +134,6 @@ impl Store {
         settled(oblige(false).await, oblige(true)).await
     }
 
-    /// Adds the engine's name of a container once the create was answered.
-    ///
-    /// # Errors
-    /// [`StoreError::NotObliged`] when the obligation is gone or somebody else's: the reaper took the worker for dead.
-    /// The database's.
-    pub async fn container_created(&self, name: &str, worker: &WorkerId, container_id: &str) -> Result<()> {
-        const CREATED: &str = "UPDATE containers SET container_id = ? WHERE name = ? AND worker = ?";
-        twice(|| {
-            let (name, worker) = (name.to_owned(), worker.clone());
-            let container_id = container_id.to_owned();
-            self.db.write(async move |unit| {
-                let values = params![container_id, name.as_str(), worker.as_str()];
-                match unit.execute(CREATED, values).await? {
-                    0 => Err(StoreError::NotObliged { name }),
-                    _ => Ok(()),
-                }
-            })
-        })
-        .await
-    }
-
     /// Takes the obligation of a silent worker over, so that this one may remove the container: a worker that was only
     /// stopped cannot claim a job for it any more. `false` when it was heard of, a job at work is bound to it, or it is
     /// gone.
@@ -182,13 +161,15 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn container_gone(&self, name: &str) -> Result<()> {
-        twice(|| {
-            let name = name.to_owned();
-            self.db.write(async move |unit| {
-                Ok(unit.execute_later("DELETE FROM containers WHERE name = ?", [name]).await?)
-            })
-        })
-        .await
+        twice(|| self.db.write(gone(name))).await
+    }
+
+    /// The same with whatever is written next, or a moment later: nobody waits for that user id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn container_gone_by_and_by(&self, name: &str) -> Result<()> {
+        twice(|| self.db.write_lingering(gone(name))).await
     }
 
     /// Every container of an engine that is written down, with what decides whether it may be removed.
@@ -218,6 +199,11 @@ impl Store {
             .read(async move |unit| unit.query(ON_ENGINE, values, |row| read_container(row, 0)).await)
             .await
     }
+}
+
+fn gone(name: &str) -> impl AsyncFnOnce(&Unit) -> Result<()> + Clone + Send + 'static {
+    let name = name.to_owned();
+    async move |unit: &Unit| Ok(unit.execute_later("DELETE FROM containers WHERE name = ?", [name]).await?)
 }
 
 /// Whether a job at work is bound to a container, by the engine's name or by ours.

@@ -8,7 +8,7 @@ use libsql::params;
 use serde_json::Value;
 
 use super::attempts::AttemptRecord;
-use super::claim::{Handed, TAKEN, Unheard, before, claim_row, readable_id};
+use super::claim::{Handed, Ready, Unheard, before, claim_row, is_kept, kept, readable_id};
 use super::jobs::{JOB_COLUMNS, job_columns, read_job};
 use super::settle::{Rows, twice, write};
 use super::transitions::{Edge, Grant, Serving, millis, write_edge};
@@ -35,8 +35,8 @@ pub struct Arrival {
     pub delivery: Delivery,
     /// Gets the lease.
     pub worker: WorkerId,
-    /// The engine's name of the container that waits for the job.
-    pub container: String,
+    /// What waits for the job.
+    pub container: Ready,
     /// A row at work that nobody ever leased counts as held for this long.
     pub unleased_after: Duration,
     /// Before the entry was asked for. What is known of an entry that was taken long ago may be over.
@@ -194,7 +194,7 @@ async fn deal(unit: &Unit, arrival: &Arrival, op: OpId, unheard: Unheard) -> Res
         return Ok(CHANGED);
     }
     // A row is made, or replayed, at most once; then it is looked at again.
-    let (mut row, free) = look(unit, arrival).await?;
+    let (mut row, kept) = look(unit, arrival).await?;
     if row.is_none() {
         submit::insert(unit, std::slice::from_ref(&arrival.job)).await?;
         let [made] = unit.together([ask(arrival)?]).await?;
@@ -222,7 +222,7 @@ async fn deal(unit: &Unit, arrival: &Arrival, op: OpId, unheard: Unheard) -> Res
         then = course(Some(row.found), arrival.delivered());
     }
     if then == Course::Claim {
-        return claim(unit, arrival, &row.job, free, op, unheard).await;
+        return claim(unit, arrival, &row.job, &kept, op, unheard).await;
     }
     unrun(unit, arrival, row, then).await.map(Dealt::Told)
 }
@@ -233,7 +233,7 @@ async fn claim(
     unit: &Unit,
     arrival: &Arrival,
     job: &Job,
-    free: bool,
+    kept: &Rowset,
     op: OpId,
     unheard: Unheard,
 ) -> Result<Dealt> {
@@ -246,9 +246,7 @@ async fn claim(
         container: Some(arrival.container.clone()),
         serving: Serving::Delivery(arrival.delivery.clone()),
     };
-    if !free {
-        return Err(StoreError::ContainerTaken { container: arrival.container.clone() });
-    }
+    is_kept(kept, &arrival.container)?;
     let handed = claim_row(unit, job, &grant, op, unheard).await?;
     Ok(handed.map_or(CHANGED, Dealt::Run))
 }
@@ -356,10 +354,9 @@ fn value(summary: &Summary) -> Result<Value> {
 }
 
 /// The row of a delivery, and whether the container that waits for it is still its worker's: one call for both.
-async fn look(unit: &Unit, arrival: &Arrival) -> Result<(Option<Row>, bool)> {
-    let taken = Ask::new(TAKEN, params![arrival.container.as_str(), arrival.worker.as_str()])?;
-    let [row, taken] = unit.together([ask(arrival)?, taken]).await?;
-    Ok((find(row, arrival)?, taken.is_empty()))
+async fn look(unit: &Unit, arrival: &Arrival) -> Result<(Option<Row>, Rowset)> {
+    let [row, kept] = unit.together([ask(arrival)?, kept(&arrival.container, &arrival.worker)?]).await?;
+    Ok((find(row, arrival)?, kept))
 }
 
 fn ask(arrival: &Arrival) -> Result<Ask> {

@@ -44,14 +44,8 @@ pub enum StoreError {
     /// The reaper has taken the container that a job was to be claimed for: it goes, and gets no job.
     #[error("container {container} is not this worker's any more")]
     ContainerTaken {
-        /// The engine's name for it.
-        container: String,
-    },
-    /// What was to be written down about a container found no obligation of this name: it was reaped.
-    #[error("nothing is written down of container {name}")]
-    NotObliged {
         /// Its name.
-        name: String,
+        container: String,
     },
     /// The caller asked for an edge in a way that cannot be written.
     #[error("cannot write this edge: {what}")]
@@ -72,7 +66,6 @@ impl StoreError {
             | Self::NewerSchema { .. }
             | Self::UnknownWorker { .. }
             | Self::ContainerTaken { .. }
-            | Self::NotObliged { .. }
             | Self::Row { .. }
             | Self::Unfit { .. } => false,
         }

@@ -122,6 +122,30 @@ impl Store {
         }
     }
 
+    /// Ends a lease by COMPLETED together with the edge before it, FETCHING to ANALYZING, which was put off: both hold, or
+    /// neither does.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] for other edges, and the database's, with the lease.
+    pub async fn accept_and_complete(
+        &self,
+        lease: Lease,
+        [accept, complete]: [Transition; 2],
+        rows: Rows,
+    ) -> std::result::Result<Settled, SettleError> {
+        let (job, op) = (lease.job().clone(), lease.op().clone());
+        let written =
+            self.db.write(async move |unit| both(unit, &job, [&accept, &complete], &rows, &op).await);
+        match written.await {
+            Ok(Edge::Held(Job { version, .. }) | Edge::Before { version, .. }) => {
+                self.announce_due();
+                Ok(Settled::Done { version })
+            }
+            Ok(Edge::Cancelled | Edge::Conflict) => Ok(Settled::Conflict),
+            Err(error) => Err(SettleError { lease: Box::new(lease), error }),
+        }
+    }
+
     /// Writes one edge that leaves nobody with a lease, together with its rows: all of it or nothing. When the answer
     /// to the first try is lost, the second one finds out within this call; after an error of that one too, a
     /// further call may be told of a conflict with the edge that this one wrote.
@@ -171,6 +195,36 @@ pub(super) async fn settled<T>(first: Result<T>, second: impl Future<Output = Re
     match second.await {
         Err(error) if error.is_transient() => Err(doubt),
         answered => answered,
+    }
+}
+
+/// Two edges of one attempt, one behind the other.
+async fn both(
+    unit: &Unit,
+    job: &Job,
+    [accept, complete]: [&Transition; 2],
+    rows: &Rows,
+    op: &OpId,
+) -> Result<Edge> {
+    if !matches!((accept.event(), complete.event()), (Event::Accept, Event::Complete)) {
+        return Err(StoreError::Unfit {
+            what: "only a report that is accepted and judged makes two edges at once",
+        });
+    }
+    match write_edge(unit, job, accept, None, op).await? {
+        Edge::Held(job) => match write(unit, &job, complete, rows, op).await? {
+            Edge::Held(job) => Ok(Edge::Held(job)),
+            // What has just been written is as it was written; whatever else is seen, nothing of it is to stay.
+            Edge::Before { .. } | Edge::Cancelled | Edge::Conflict => {
+                Err(StoreError::Unfit { what: "a row that has just changed has another version" })
+            }
+        },
+        // The second edge is there as well, or it is to be written now.
+        Edge::Before { version, now } => {
+            let job = now.unwrap_or_else(|| Job { state: accept.to(), version, ..job.clone() });
+            write(unit, &job, complete, rows, op).await
+        }
+        other @ (Edge::Cancelled | Edge::Conflict) => Ok(other),
     }
 }
 

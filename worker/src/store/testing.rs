@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Claim, DbConfig, NewJob, OpenMode, Store, WorkerRow};
+use super::{Claim, DbConfig, NewJob, OpenMode, Ready, Store, WorkerRow};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Lease, Method, Options, ScanId, WorkerId};
 use crate::domain::state::{Event, State, Transition, step};
@@ -148,10 +148,38 @@ impl Store {
         self.submit(vec![new_job("local", url)]).await.expect("a job").remove(0)
     }
 
-    /// Claims what comes first for the container `box`.
+    /// A container of a worker, which is written down where it is not yet.
+    pub(crate) async fn ready(&self, worker: &WorkerId) -> Ready {
+        let ready = ready(worker);
+        let name = &ready.name;
+        if self.rows(&format!("SELECT 1 FROM containers WHERE name = '{name}'")).await.is_empty() {
+            self.run(&format!(
+                "INSERT OR IGNORE INTO containers (name, engine_id, uid, worker, door, created_ms)
+                 SELECT '{name}', 'engine', coalesce(max(uid), 60599) + 1, '{worker}', '/run/{name}', 0
+                 FROM containers WHERE engine_id = 'engine'"
+            ))
+            .await;
+        }
+        ready
+    }
+
+    /// Claims what comes first for a container of the worker.
     pub(crate) async fn take(&self, worker: &WorkerId) -> Option<Lease> {
-        let claim = Claim { worker, container: "box", reserved: false };
-        self.claim(claim).await.expect("an answer")
+        self.take_of(worker, false).await
+    }
+
+    /// The same of the rows reserved for the worker, or of those reserved for nobody.
+    pub(crate) async fn take_of(&self, worker: &WorkerId, reserved: bool) -> Option<Lease> {
+        self.try_to_take(worker, reserved).await.expect("an answer")
+    }
+
+    pub(crate) async fn try_to_take(
+        &self,
+        worker: &WorkerId,
+        reserved: bool,
+    ) -> super::Result<Option<Lease>> {
+        let container = self.ready(worker).await;
+        self.claim(Claim { worker, container: &container, reserved }).await
     }
 
     /// Registers a worker with a living heartbeat.
@@ -178,6 +206,11 @@ impl Store {
         ))
         .await;
     }
+}
+
+/// The names of a worker's container in tests.
+pub(crate) fn ready(worker: &WorkerId) -> Ready {
+    Ready { name: format!("box-{worker}"), id: format!("id-{worker}") }
 }
 
 pub(crate) fn new_job(user: &str, url: &str) -> NewJob {

@@ -5,6 +5,7 @@
 
 use libsql::{Value, params};
 
+use super::claim::Ready;
 use super::jobs::{find, job_columns, read_job};
 use super::{Result, Store, StoreError};
 use crate::db::{Columns, Unit, now_ms};
@@ -20,7 +21,7 @@ use crate::domain::timestamp::Timestamp;
 pub(super) struct Grant {
     pub(super) worker: WorkerId,
     /// The container that is to do the attempt; `None` leaves the one that the row names.
-    pub(super) container: Option<String>,
+    pub(super) container: Option<Ready>,
     pub(super) serving: Serving,
 }
 
@@ -142,7 +143,7 @@ fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Res
         let grant = grant.ok_or(StoreError::Unfit { what: "nobody is named who gets the lease" })?;
         row.set(LEASED, [grant.worker.as_str().into(), millis(LEASE).into()]);
         if let Some(container) = &grant.container {
-            row.set("container_id = ?", [container.as_str().into()]);
+            row.set("container_id = ?", [container.id.as_str().into()]);
         }
         Ok::<_, StoreError>(())
     };

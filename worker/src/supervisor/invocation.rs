@@ -130,6 +130,7 @@ mod tests {
                 bytes_out: 1,
             },
             analysis_timeout: Duration::from_secs(5),
+            at_once: Duration::ZERO,
             drain_grace: Duration::from_secs(5),
             unleased_after: Duration::from_secs(600),
             limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },

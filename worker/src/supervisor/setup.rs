@@ -44,6 +44,8 @@ pub struct Config {
     pub budgets: Budgets,
     /// Time for the analysis of one report.
     pub analysis_timeout: Duration,
+    /// An analysis that is done within this time costs no write of its own; zero for none.
+    pub at_once: Duration,
     /// Time for running scans to end after the first signal.
     pub drain_grace: Duration,
     /// Age at which a FETCHING or ANALYZING row without a lease is taken.

@@ -9,7 +9,7 @@ use super::report::Report;
 use super::series::{Series, Unit};
 use super::stage::Bench;
 use crate::domain::scan::WorkerId;
-use crate::store::{Claim, NewJob, Page, Search, Store, WorkerRow};
+use crate::store::{Claim, NewJob, Obligation, Page, Ready, Search, Store, WorkerRow};
 
 /// How many rows there are at each look.
 const ROWS: [usize; 3] = [1_000, 100_000, 1_000_000];
@@ -29,6 +29,7 @@ pub(super) async fn measure(
 ) -> anyhow::Result<()> {
     let (store, _) = database(bench, "rows").await?;
     let worker = registered(&store).await?;
+    let container = obliged(&store, &worker).await?;
     let mut made = 0;
     let mut measured = Vec::new();
     for rows in ROWS.into_iter().filter(|rows| *rows <= most) {
@@ -40,7 +41,7 @@ pub(super) async fn measure(
         let (mut claims, mut lists) = (Vec::new(), Vec::new());
         for run in 0..=runs {
             let begun = Instant::now();
-            let claim = Claim { worker: &worker, container: "bench", reserved: false };
+            let claim = Claim { worker: &worker, container: &container, reserved: false };
             let lease = store.claim(claim).await.context("cannot claim a job")?.context("no job is due")?;
             let claimed = begun.elapsed();
             drop(lease);
@@ -77,6 +78,20 @@ pub(super) async fn measure(
 fn row(number: usize) -> NewJob {
     let url = format!("http://host-{}.example/{number}", number % 1000);
     NewJob { user: format!("user-{}", number % USERS), ..renamed(job(&url)) }
+}
+
+/// A container that is written down, and is not there.
+async fn obliged(store: &Store, worker: &WorkerId) -> anyhow::Result<Ready> {
+    let ready = Ready { name: "bench".to_owned(), id: "bench".to_owned() };
+    let obligation = Obligation {
+        name: ready.name.clone(),
+        engine_id: "none".to_owned(),
+        worker: worker.clone(),
+        door: String::new(),
+        attestation: None,
+    };
+    store.oblige(obligation).await.context("cannot write a container down")?;
+    Ok(ready)
 }
 
 async fn registered(store: &Store) -> anyhow::Result<WorkerId> {

@@ -16,7 +16,7 @@ use crate::domain::scan::Lease;
 use crate::domain::state::State;
 use crate::moment::Moment;
 use crate::queue::{Claimed, QueueError};
-use crate::store::{Arrival, DbError, Disposition, StoreError};
+use crate::store::{Arrival, DbError, Disposition, Ready, StoreError};
 
 /// Entries that one claim looks at, so that its caller hears of a shutdown between two.
 const ENTRIES: usize = 16;
@@ -38,7 +38,7 @@ enum Dealt {
 impl BullMqQueue {
     /// Takes entries until one is work. Dropped, or without an answer, it leaves the entry to the keeper, which gives back
     /// what nobody has.
-    pub(in crate::queue) async fn claim(&self, container: &str) -> Result<Claimed, QueueError> {
+    pub(in crate::queue) async fn claim(&self, container: &Ready) -> Result<Claimed, QueueError> {
         for _ in 0..ENTRIES {
             let (mut taking, sent) = (self.keeper.taking(), Moment::now());
             let entry = match self.consumer.take(taking.token()).await? {
@@ -61,7 +61,7 @@ impl BullMqQueue {
         entry: Entry,
         taking: Taking<'_>,
         sent: Moment,
-        container: &str,
+        container: &Ready,
     ) -> Result<Option<Claimed>, QueueError> {
         self.next_iteration(&entry).await?;
         let payload = Payload::read(&entry, &self.consumer.link().keys().base());
@@ -107,7 +107,7 @@ impl BullMqQueue {
         payload: Payload,
         delivery: Delivery,
         sent: Moment,
-        container: &str,
+        container: &Ready,
     ) -> Result<Dealt, (Delivery, StoreError)> {
         let arrival = Arrival {
             job: payload.row(entry),
@@ -115,7 +115,7 @@ impl BullMqQueue {
             deferred: entry.deferred.clone(),
             delivery: delivery.clone(),
             worker: self.worker.clone(),
-            container: container.to_owned(),
+            container: container.clone(),
             unleased_after: self.unleased_after,
             taken: sent,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::EmbeddedQueue;
-use super::tests::{due, queue};
+use super::tests::{claim, due, queue};
 use crate::domain::failure::FailureClass;
 use crate::domain::state::{Event, State, step};
 use crate::store::testing::{Folder, failure};
@@ -19,7 +19,7 @@ async fn rows_of_other_processes_on_the_file_wake_a_waiting_queue() {
     let queue = queue(&mine, false);
     for _ in 0..3 {
         let ((), id) = tokio::join!(due(&queue), theirs.one("https://example.com/"));
-        let lease = queue.claim("box").await.expect("an answer").expect("the job");
+        let lease = claim(&queue).await.expect("an answer").expect("the job");
         assert_eq!(lease.job().id, id);
     }
 }
@@ -33,12 +33,12 @@ async fn the_end_of_another_process_s_job_wakes_a_queue_that_waits_for_room_at_i
     mine.one("https://example.com/1").await;
     let second = mine.one("https://example.com/2").await;
     let (queue, other) = (queue(&mine, false), queue(&theirs, false));
-    let lease = other.claim("box").await.expect("an answer").expect("the first");
-    assert_eq!(queue.claim("box").await.expect("an answer"), None, "it is set aside");
+    let lease = claim(&other).await.expect("an answer").expect("the first");
+    assert_eq!(claim(&queue).await.expect("an answer"), None, "it is set aside");
     let failed = step(State::Fetching, Event::Fail(failure(FailureClass::Tls))).expect("an edge");
     let ((), settled) = tokio::join!(due(&queue), theirs.settle(lease, failed, Rows::default()));
     assert_eq!(settled.expect("an answer"), Settled::Done { version: 3 });
-    let lease = queue.claim("box").await.expect("an answer").expect("the second");
+    let lease = claim(&queue).await.expect("an answer").expect("the second");
     assert_eq!(lease.job().id, second);
 }
 
@@ -56,7 +56,7 @@ async fn news_are_not_forgotten_with_a_wait_that_is_dropped_before_the_row_can_b
         assert!(timeout(Duration::from_millis(5), queue.due()).await.is_err(), "there is no row yet");
         let (found, _) =
             tokio::join!(timeout(Duration::from_secs(2), queue.due()), theirs.one("https://example.com/"));
-        let _lease = queue.claim("box").await.expect("an answer").expect("the job");
+        let _lease = claim(&queue).await.expect("an answer").expect("the job");
         if found.is_ok() {
             return;
         }

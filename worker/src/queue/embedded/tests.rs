@@ -13,6 +13,12 @@ pub(super) fn queue(store: &Store, reserved_only: bool) -> EmbeddedQueue {
     EmbeddedQueue { poll: Duration::from_secs(3600), ..queue }
 }
 
+/// Claims for a container of the queue's worker.
+pub(super) async fn claim(queue: &EmbeddedQueue) -> Result<Option<Lease>> {
+    let container = queue.store.ready(&queue.worker).await;
+    queue.claim(&container).await
+}
+
 pub(super) async fn due(queue: &EmbeddedQueue) {
     let due = tokio::time::timeout(Duration::from_secs(60), queue.due()).await;
     due.expect("news of a row").expect("an answer");
@@ -24,10 +30,10 @@ async fn a_row_that_is_there_is_due_at_once_and_claimed() {
     let id = store.one("https://example.com/").await;
     let queue = queue(&store, false);
     due(&queue).await;
-    let lease = queue.claim("box").await.expect("an answer").expect("the job");
+    let lease = claim(&queue).await.expect("an answer").expect("the job");
     assert_eq!(lease.job().id, id);
     assert_eq!(lease.job().lease_owner.as_ref(), Some(&queue.worker));
-    assert_eq!(queue.claim("box").await.expect("an answer"), None);
+    assert_eq!(claim(&queue).await.expect("an answer"), None);
 }
 
 #[tokio::test]
@@ -35,7 +41,7 @@ async fn rows_of_the_same_process_wake_a_waiting_queue_without_the_file() {
     let (_folder, store) = fresh_on(KIND).await;
     let queue = EmbeddedQueue { watch: None, ..queue(&store, false) };
     let ((), id) = tokio::join!(due(&queue), store.one("https://example.com/"));
-    let lease = queue.claim("box").await.expect("an answer").expect("the job");
+    let lease = claim(&queue).await.expect("an answer").expect("the job");
     assert_eq!(lease.job().id, id);
     let release = step(State::Fetching, Event::Release).expect("an edge");
     let ((), settled) = tokio::join!(due(&queue), store.settle(lease, release, Rows::default()));
@@ -59,9 +65,9 @@ async fn a_queue_of_reserved_rows_sees_no_others() {
     let mine = NewJob { reserved_for: Some(queue.worker.clone()), ..new_job("local", "mine") };
     store.submit(vec![mine]).await.expect("a job");
     due(&queue).await;
-    let lease = queue.claim("box").await.expect("an answer").expect("the job");
+    let lease = claim(&queue).await.expect("an answer").expect("the job");
     assert_eq!(lease.job().url, "mine");
-    assert_eq!(queue.claim("box").await.expect("an answer"), None);
+    assert_eq!(claim(&queue).await.expect("an answer"), None);
 }
 
 #[tokio::test]
@@ -70,9 +76,9 @@ async fn a_delayed_row_becomes_due_by_its_time_alone() {
     let delay = Some(Duration::from_millis(30));
     store.submit(vec![NewJob { delay, ..new_job("local", "later") }]).await.expect("a job");
     let queue = queue(&store, false);
-    assert_eq!(queue.claim("box").await.expect("an answer"), None);
+    assert_eq!(claim(&queue).await.expect("an answer"), None);
     due(&queue).await;
-    assert!(queue.claim("box").await.expect("an answer").is_some());
+    assert!(claim(&queue).await.expect("an answer").is_some());
 }
 
 #[tokio::test]
@@ -82,13 +88,13 @@ async fn the_end_of_a_job_wakes_a_queue_that_waits_for_room_at_its_host() {
     let queue = EmbeddedQueue { watch: None, ..queue(&store, false) };
     store.one("https://example.com/1").await;
     let second = store.one("https://example.com/2").await;
-    let lease = queue.claim("box").await.expect("an answer").expect("the first");
-    assert_eq!(queue.claim("box").await.expect("an answer"), None);
+    let lease = claim(&queue).await.expect("an answer").expect("the first");
+    assert_eq!(claim(&queue).await.expect("an answer"), None);
     let failed = crate::store::testing::failure(crate::domain::failure::FailureClass::Tls);
     let failed = step(State::Fetching, Event::Fail(failed)).expect("an edge");
     let ((), settled) = tokio::join!(due(&queue), store.settle(lease, failed, Rows::default()));
     assert_eq!(settled.expect("an answer"), Settled::Done { version: 3 });
-    let lease = queue.claim("box").await.expect("an answer").expect("the second");
+    let lease = claim(&queue).await.expect("an answer").expect("the second");
     assert_eq!(lease.job().id, second);
 }
 
@@ -101,7 +107,7 @@ async fn a_queue_that_waits_for_a_host_s_time_is_woken_by_it() {
     for id in ids {
         let lease = loop {
             due(&queue).await;
-            if let Some(lease) = queue.claim("box").await.expect("an answer") {
+            if let Some(lease) = claim(&queue).await.expect("an answer") {
                 break lease;
             }
         };

@@ -8,7 +8,7 @@ use crate::domain::scan::ScanId;
 use crate::domain::state::{Event, State};
 use crate::store::testing::{edge, failure};
 use crate::store::tests::deliveries::arrival;
-use crate::store::{Disposition, Rows, Settled, Store};
+use crate::store::{Claim, Disposition, Rows, Settled, Store};
 
 /// An edge without rows, and one that completes a scan.
 const EDGE: u64 = 3;
@@ -25,9 +25,11 @@ async fn no_edge_costs_more_calls_than_it_may() {
     let (_folder, store) = fresh().await;
     let worker = store.worker().await;
     store.one("https://example.com/").await;
-    let (claim, lease) = counted(&store, store.take(&worker)).await;
-    let accept = edge(State::Fetching, Event::Accept);
-    let (advance, _) = counted(&store, store.advance(lease.expect("the job"), accept)).await;
+    let container = store.ready(&worker).await;
+    let claim = Claim { worker: &worker, container: &container, reserved: false };
+    let (claim, lease) = counted(&store, store.claim(claim)).await;
+    let (accept, lease) = (edge(State::Fetching, Event::Accept), lease.expect("an answer").expect("the job"));
+    let (advance, _) = counted(&store, store.advance(lease, accept)).await;
     let mut told = vec![("claim", claim), ("advance", advance)];
     for (name, event) in [
         ("retry", Event::Retry { failure: failure(FailureClass::Lost), delay: Duration::from_secs(9) }),
@@ -52,8 +54,14 @@ async fn a_completed_scan_with_all_of_its_rows_costs_no_more_calls_than_it_may()
     let (calls, settled) = counted(&store, store.settle(lease, complete, whole())).await;
     println!("calls of COMPLETED: {calls}");
     assert_eq!(settled.expect("an answer"), Settled::Done { version: 4 });
+    let (_, lease) = claimed(&store).await;
+    let both = [edge(State::Fetching, Event::Accept), edge(State::Analyzing, Event::Complete)];
+    let (together, settled) = counted(&store, store.accept_and_complete(lease, both, whole())).await;
+    println!("calls of ANALYZING and COMPLETED: {together}");
+    assert_eq!(settled.expect("an answer"), Settled::Done { version: 4 });
+    assert!(together <= calls + 1, "{together} against {calls}");
     assert!((1..=COMPLETED).contains(&calls), "{calls}");
-    assert_eq!(store.rows("SELECT count(*) FROM scan_results").await, ["1"]);
+    assert_eq!(store.rows("SELECT count(*) FROM scan_results").await, ["2"]);
 }
 
 /// Looking at the row and the container, making the row with its user, the claim, the end.
@@ -64,6 +72,7 @@ async fn a_delivery_of_a_job_with_a_row_costs_no_more_calls_than_a_claim_and_a_n
     let known = store.one("https://example.com/").await;
     for (id, most) in [(known, EDGE), (ScanId::fresh(), EDGE + 2)] {
         let arrival = arrival(&id, &worker, 0);
+        store.ready(&worker).await;
         let (calls, dealt) = counted(&store, store.deliver(arrival)).await;
         println!("calls of a delivery: {calls}");
         assert!(matches!(dealt, Ok(Disposition::Run(_))), "{dealt:?}");

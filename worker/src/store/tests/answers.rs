@@ -59,6 +59,63 @@ async fn an_end_that_is_written_twice_is_one_end_with_its_rows_once() {
 }
 
 #[tokio::test]
+async fn two_last_edges_that_are_written_twice_are_there_once_with_their_rows() {
+    let (_folder, store) = fresh().await;
+    let (id, _, lease) = claimed(&store).await;
+    let rows = Rows { body: Some(body()), ..Rows::default() };
+    let both = || [edge(State::Fetching, Event::Accept), edge(State::Analyzing, Event::Complete)];
+    store.lose_answers(2).await;
+    let lease = doubtful(store.accept_and_complete(lease, both(), rows.clone()).await);
+    let lease = doubtful(store.accept_and_complete(lease, both(), rows.clone()).await);
+    let settled = store.accept_and_complete(lease, both(), rows).await.expect("an answer");
+    assert_eq!(settled, Settled::Done { version: 4 });
+    assert_eq!(edges(&store, &id).await, ["2 claimed", "3 report accepted", "4 completed"]);
+    let counts = "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM scan_results)";
+    assert_eq!(store.rows(counts).await, ["1|1"]);
+}
+
+/// The first of them was written by itself, and nobody heard of that.
+#[tokio::test]
+async fn the_second_of_two_last_edges_is_written_where_the_first_one_is_there() {
+    let (_folder, store) = fresh().await;
+    let (id, _, lease) = claimed(&store).await;
+    let rows = Rows { body: Some(body()), ..Rows::default() };
+    let both = [edge(State::Fetching, Event::Accept), edge(State::Analyzing, Event::Complete)];
+    store.lose_answers(1).await;
+    let lease = doubtful(store.advance(lease, both[0].clone()).await);
+    let settled = store.accept_and_complete(lease, both, rows).await.expect("an answer");
+    assert_eq!(settled, Settled::Done { version: 4 });
+    assert_eq!(edges(&store, &id).await, ["2 claimed", "3 report accepted", "4 completed"]);
+    assert_eq!(store.rows("SELECT count(*) FROM scan_results").await, ["1"]);
+}
+
+#[tokio::test]
+async fn of_two_last_edges_neither_is_written_where_one_cannot_be() {
+    let (_folder, store) = fresh().await;
+    let accept = edge(State::Fetching, Event::Accept);
+    let complete = edge(State::Analyzing, Event::Complete);
+    let rows = Rows { body: Some(body()), ..Rows::default() };
+    let (id, _, lease) = claimed(&store).await;
+    let before = store.job(&id).await.expect("an answer");
+    for (both, rows) in [
+        // Without a document, and edges that are not those two.
+        ([accept.clone(), complete.clone()], Rows::default()),
+        ([accept.clone(), edge(State::Analyzing, Event::Fail(failure(FailureClass::Tls)))], rows.clone()),
+        ([edge(State::Fetching, Event::Release), complete.clone()], rows.clone()),
+    ] {
+        let lease = Lease::granted(lease.job().clone());
+        let refused = store.accept_and_complete(lease, both, rows).await.expect_err("it is unfit");
+        assert!(matches!(refused.error, StoreError::Unfit { .. }), "{refused:?}");
+    }
+    assert_eq!(store.job(&id).await.expect("an answer"), before);
+    assert_eq!(edges(&store, &id).await, ["2 claimed"]);
+    store.run(&format!("UPDATE scan_jobs SET version = version + 1 WHERE id = '{id}'")).await;
+    let settled = store.accept_and_complete(lease, [accept, complete], rows).await.expect("an answer");
+    assert_eq!(settled, Settled::Conflict);
+    assert_eq!(store.rows("SELECT count(*) FROM documents").await, ["0"]);
+}
+
+#[tokio::test]
 async fn an_edge_to_the_queue_is_found_even_when_the_row_was_claimed_again() {
     let (_folder, store) = fresh().await;
     for event in [
@@ -183,9 +240,9 @@ async fn a_claim_that_is_never_answered_goes_back_to_the_queue() {
     let (_folder, store) = fresh().await;
     let worker = store.worker().await;
     let id = store.one("https://example.com/").await;
+    store.ready(&worker).await;
     store.lose_answers(2).await;
-    let claim = crate::store::Claim { worker: &worker, container: "box", reserved: false };
-    let error = store.claim(claim).await.expect_err("no answer came");
+    let error = store.try_to_take(&worker, false).await.expect_err("no answer came");
     assert!(matches!(error, StoreError::Db(DbError::Unanswered { .. })), "{error:?}");
     // The answer of the renewal that gives it back is lost too, and the next one finds nothing to give back.
     store.lose_answers(1).await;
@@ -200,9 +257,9 @@ async fn a_claim_that_was_not_written_does_not_give_back_what_another_worker_cla
     let (_folder, store) = fresh().await;
     let (mine, other) = (store.worker().await, store.worker().await);
     let id = store.one("https://example.com/").await;
+    store.ready(&mine).await;
     refuse_commits(&store, true).await;
-    let claim = crate::store::Claim { worker: &mine, container: "box", reserved: false };
-    store.claim(claim).await.expect_err("the commit is refused");
+    store.try_to_take(&mine, false).await.expect_err("the commit is refused");
     refuse_commits(&store, false).await;
     let lease = store.take(&other).await.expect("it is still queued");
     assert_eq!(store.renew(&mine, 0).await.expect("an answer"), []);

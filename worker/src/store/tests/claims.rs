@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{folder, fresh};
 use crate::domain::scan::{Options, ScanId, WorkerId};
 use crate::domain::state::State;
-use crate::store::testing::new_job;
+use crate::store::testing::{new_job, ready};
 use crate::store::{Claim, JobFilter, NewJob, Store, StoreError};
 
 /// Claims everything that is due, in order.
@@ -113,10 +113,8 @@ async fn a_reserved_row_is_its_workers_alone() {
     let (mine, other) = (store.worker().await, store.worker().await);
     let job = NewJob { reserved_for: Some(mine.clone()), ..new_job("local", "mine") };
     store.submit(vec![job, new_job("local", "anybody's")]).await.expect("jobs");
-    let reserved = async |worker: &WorkerId| {
-        let claim = Claim { worker, container: "box", reserved: true };
-        store.claim(claim).await.expect("an answer").map(|lease| lease.job().url.clone())
-    };
+    let reserved =
+        async |worker: &WorkerId| store.take_of(worker, true).await.map(|lease| lease.job().url.clone());
     assert!(!store.due(Some(&other)).await.expect("an answer").0);
     assert_eq!(reserved(&other).await, None);
     assert!(store.due(Some(&mine)).await.expect("an answer").0);
@@ -200,6 +198,7 @@ async fn a_claim_whose_caller_stopped_waiting_goes_back_to_the_queue() {
     let (_folder, store) = fresh().await;
     let worker = store.worker().await;
     let id = store.one("https://example.com/").await;
+    store.ready(&worker).await;
     // The writer stands still until the claim is given up, so that its answer cannot come before.
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
@@ -212,9 +211,11 @@ async fn a_claim_whose_caller_stopped_waiting_goes_back_to_the_queue() {
             .await
     });
     tokio::task::yield_now().await;
+    let container = ready(&worker);
+    let claim = Claim { worker: &worker, container: &container, reserved: false };
     tokio::select! {
         biased;
-        _ = store.take(&worker) => panic!("the writer stands still"),
+        _ = store.claim(claim) => panic!("the writer stands still"),
         () = std::future::ready(()) => {}
     }
     go.send(()).expect("the writer waits");

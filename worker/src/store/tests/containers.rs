@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{folder, fresh};
 use crate::domain::failure::FailureClass;
-use crate::domain::scan::{LEASE, REAP_AFTER, WorkerId};
+use crate::domain::scan::{LEASE, Lease, REAP_AFTER, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::edge;
-use crate::store::{Claim, ContainerRow, Obligation, Rows, Serving, Store, StoreError};
+use crate::store::{Claim, ContainerRow, Obligation, Ready, Rows, Serving, Store, StoreError};
 
 pub(super) fn obligation(name: &str, engine: &str, worker: &WorkerId) -> Obligation {
     Obligation {
@@ -27,6 +27,12 @@ async fn abandoned(store: &Store) -> Vec<ContainerRow> {
 
 async fn names(store: &Store) -> Vec<String> {
     abandoned(store).await.into_iter().map(|row| row.obligation.name).collect()
+}
+
+/// Claims for the container `left`, which the engine calls `box`.
+async fn take_for_left(store: &Store, worker: &WorkerId) -> Result<Option<Lease>, StoreError> {
+    let container = Ready { name: "left".to_owned(), id: "box".to_owned() };
+    store.claim(Claim { worker, container: &container, reserved: false }).await
 }
 
 #[tokio::test]
@@ -78,7 +84,7 @@ async fn what_silent_workers_left_on_an_engine_is_abandoned() {
     ] {
         store.oblige(obligation(name, engine, worker)).await.expect("a user id");
     }
-    store.container_created("left", &silent, "c0ffee").await.expect("an answer");
+    store.run("UPDATE containers SET container_id = 'c0ffee' WHERE name = 'left'").await;
     assert_eq!(names(&store).await, ["of nobody"]);
     store.age(&silent, REAP_AFTER * 2).await;
     let rows = abandoned(&store).await;
@@ -93,10 +99,8 @@ async fn a_container_whose_job_is_at_work_is_not_reaped_however_silent_its_worke
     let (_folder, store) = fresh().await;
     let (me, silent) = (store.worker().await, store.worker().await);
     store.oblige(obligation("left", "engine", &silent)).await.expect("a user id");
-    // The claim of the test's support names the container "box".
-    store.container_created("left", &silent, "box").await.expect("an answer");
     store.one("https://example.com/").await;
-    let lease = store.take(&silent).await.expect("the job");
+    let lease = take_for_left(&store, &silent).await.expect("an answer").expect("the job");
     store.age(&silent, REAP_AFTER * 2 + LEASE).await;
     assert_eq!(names(&store).await, Vec::<String>::new(), "its log may be the only copy of a report");
     let taken =
@@ -112,12 +116,11 @@ async fn a_reaper_takes_the_obligation_of_a_silent_worker_and_of_no_other() {
     let (_folder, store) = fresh().await;
     let (me, other) = (store.worker().await, store.worker().await);
     store.oblige(obligation("left", "engine", &other)).await.expect("a user id");
-    store.container_created("left", &other, "box").await.expect("an answer");
     let take = async || store.take_obligation("left", &other, &me).await.expect("an answer");
     assert!(!take().await, "its worker lives");
     store.age(&other, REAP_AFTER * 2).await;
     store.one("https://example.com/").await;
-    let lease = store.take(&other).await.expect("the job");
+    let lease = take_for_left(&store, &other).await.expect("an answer").expect("the job");
     assert!(!take().await, "a job at work is bound to it");
     let released = edge(State::Fetching, Event::Release);
     store.settle(lease, released, Rows::default()).await.expect("an answer");
@@ -130,15 +133,16 @@ async fn a_worker_that_was_stopped_claims_nothing_for_a_container_that_was_taken
     let (_folder, store) = fresh().await;
     let (me, other) = (store.worker().await, store.worker().await);
     store.oblige(obligation("left", "engine", &other)).await.expect("a user id");
-    store.container_created("left", &other, "box").await.expect("an answer");
     store.age(&other, REAP_AFTER * 2).await;
     assert!(store.take_obligation("left", &other, &me).await.expect("an answer"));
-    store.one("https://example.com/").await;
-    let claim = Claim { worker: &other, container: "box", reserved: false };
-    let refused = store.claim(claim).await.expect_err("the reaper removes the container");
+    let id = store.one("https://example.com/").await;
+    let refused = take_for_left(&store, &other).await.expect_err("the reaper removes the container");
     assert!(matches!(refused, StoreError::ContainerTaken { .. }), "{refused}");
-    let created = store.container_created("left", &other, "box").await.expect_err("nor is it written down");
-    assert!(matches!(created, StoreError::NotObliged { .. }), "{created}");
+    store.container_gone("left").await.expect("an answer");
+    let refused = take_for_left(&store, &other).await.expect_err("it is removed");
+    assert!(matches!(refused, StoreError::ContainerTaken { .. }), "{refused}");
+    let job = store.job(&id).await.expect("an answer").expect("the job");
+    assert_eq!((job.state, job.attempt), (State::Queued, 0));
 }
 
 #[tokio::test]
@@ -148,8 +152,10 @@ async fn a_container_is_bound_and_a_worker_holds_something_while_a_job_is_at_wor
     let bound = async |id, name| store.is_bound(id, name).await.expect("an answer");
     let holds = async |worker| store.holds_anything(worker).await.expect("an answer");
     store.one("https://example.com/").await;
-    assert!(!bound("box", "name").await && !holds(&me).await);
-    let lease = store.take(&me).await.expect("the job");
+    assert!(!bound("box", "left").await && !holds(&me).await);
+    store.oblige(obligation("left", "engine", &me)).await.expect("a user id");
+    let lease = take_for_left(&store, &me).await.expect("an answer").expect("the job");
+    store.container_gone("left").await.expect("an answer");
     assert!(bound("box", "name").await && bound("another", "box").await && !bound("another", "name").await);
     assert!(holds(&me).await && !holds(&other).await);
     let end = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));

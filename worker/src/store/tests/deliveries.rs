@@ -10,7 +10,7 @@ use crate::domain::scan::{Job, LEASE, Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::moment::Moment;
 use crate::store::deliveries::SOON;
-use crate::store::testing::{edge, failure, new_job};
+use crate::store::testing::{edge, failure, new_job, ready};
 use crate::store::{Advanced, Arrival, Disposition, NewJob, Rows, Serving, Settled, Store, StoreError};
 
 /// A delivery of the entry `1`, whose count of attempts made is `atm`.
@@ -21,7 +21,7 @@ pub(in crate::store) fn arrival(id: &ScanId, worker: &WorkerId, atm: u32) -> Arr
         deferred: None,
         delivery: Delivery { id: "1".to_owned(), token: format!("{worker}:{atm}"), atm: atm + 1 },
         worker: worker.clone(),
-        container: "box".to_owned(),
+        container: ready(worker),
         unleased_after: Duration::from_secs(600),
         taken: Moment::now(),
     }
@@ -32,6 +32,7 @@ fn deferred(arrival: Arrival) -> Arrival {
 }
 
 async fn deliver(store: &Store, arrival: Arrival) -> Disposition {
+    store.ready(&arrival.worker).await;
     store.deliver(arrival).await.expect("an answer")
 }
 
@@ -341,6 +342,7 @@ async fn a_claim_whose_answer_is_lost_is_one_claim() {
     let (_folder, store) = fresh().await;
     let worker = store.worker().await;
     let id = ScanId::fresh();
+    store.ready(&worker).await;
     store.lose_answers(1).await;
     let lease = run(&store, arrival(&id, &worker, 0)).await;
     assert_eq!((lease.job().attempt, lease.job().version), (1, 2));

@@ -9,7 +9,7 @@ use super::folder;
 use crate::domain::scan::{Lease, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Folder, edge, new_job};
-use crate::store::{Claim, NewJob, Rows, Store};
+use crate::store::{NewJob, Rows, Store};
 
 const STORES: usize = 3;
 const USERS: u8 = 4;
@@ -214,8 +214,7 @@ impl World {
             self.stores[store].look(reserved.then_some(worker)).await.expect("an answer").0,
             expected.is_some()
         );
-        let claim = Claim { worker, container: "box", reserved };
-        let lease = self.stores[store].claim(claim).await.expect("an answer");
+        let lease = self.stores[store].take_of(worker, reserved).await;
         let url = lease.as_ref().map(|lease| lease.job().url.clone());
         assert_eq!(url, expected.as_ref().map(|row| row.number.to_string()), "{expected:?}");
         let (Some(lease), Some(row)) = (lease, expected) else { return false };

@@ -10,7 +10,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::scan::{Lease, ScanId, WorkerId};
 use crate::domain::state::{Event, State};
 use crate::store::testing::{Kind, edge, failure, new_job};
-use crate::store::{CancelOutcome, Claim, NewJob, Pause, Politeness, Rows, Serving, Settled, Store};
+use crate::store::{CancelOutcome, NewJob, Pause, Politeness, Rows, Serving, Settled, Store};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 const EIGHT: Politeness =
@@ -268,8 +268,7 @@ async fn a_row_for_which_a_person_waits_is_not_held_back_and_counts() {
     let mine = NewJob { reserved_for: Some(worker.clone()), ..new_job("local", "https://x.example/") };
     store.submit(vec![new_job("a", "https://x.example/"), mine.clone()]).await.expect("jobs");
     let lease = store.take(&worker).await.expect("a's");
-    let claim = Claim { worker: &worker, container: "box", reserved: true };
-    let person = store.claim(claim).await.expect("an answer").expect("the person's");
+    let person = store.take_of(&worker, true).await.expect("the person's");
     assert_eq!(person.job().user, "local");
     end(&store, lease).await;
     pass(&store, HOUR).await;

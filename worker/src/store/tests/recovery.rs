@@ -7,8 +7,8 @@ use super::fresh;
 use crate::domain::failure::FailureClass;
 use crate::domain::scan::{DEAD_AFTER, LEASE, WorkerId};
 use crate::domain::state::{Event, State};
-use crate::store::testing::{edge, new_job};
-use crate::store::{Applied, Claim, NewJob, Rows, Serving, StoreError};
+use crate::store::testing::{edge, new_job, ready};
+use crate::store::{Applied, Claim, NewJob, Ready, Rows, Serving, StoreError};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -71,7 +71,10 @@ async fn a_take_over_needs_the_version_and_a_lease_that_is_over() {
     let taken = store.take_over(&orphan, &new, Serving::Nothing).await.expect("an answer").expect("a lease");
     let job = taken.job();
     assert_eq!((job.state, job.version, job.attempt), (State::Fetching, 3, 1), "the same attempt");
-    assert_eq!((job.lease_owner.as_ref(), job.container_id.as_deref()), (Some(&new), Some("box")));
+    assert_eq!(
+        (job.lease_owner.as_ref(), job.container_id.as_deref()),
+        (Some(&new), Some(ready(&old).id.as_str()))
+    );
     assert_eq!(
         store.take_over(&orphan, &old, Serving::Nothing).await.expect("an answer"),
         None,
@@ -89,10 +92,11 @@ async fn a_take_over_needs_the_version_and_a_lease_that_is_over() {
 async fn the_engine_of_an_orphan_is_its_containers_even_when_the_worker_is_unknown() {
     let (_folder, store) = fresh().await;
     let gone = store.worker().await;
+    let waiting = Ready { name: "waiting".to_owned(), id: "its id".to_owned() };
     store.oblige(obligation("waiting", "its engine", &gone)).await.expect("a user id");
-    store.container_created("waiting", &gone, "box").await.expect("an answer");
     store.one("https://example.com/").await;
-    let lease = store.take(&gone).await.expect("the job");
+    let claim = Claim { worker: &gone, container: &waiting, reserved: false };
+    let lease = store.claim(claim).await.expect("an answer").expect("the job");
     store.age(&gone, LEASE * 2).await;
     store.retire(&gone).await.expect("an answer");
     let orphan = store.orphans(LONG).await.expect("orphans").remove(0);
@@ -129,6 +133,7 @@ async fn a_worker_that_a_job_or_a_container_names_is_not_forgotten() {
     assert_eq!(ids().await, std::slice::from_ref(&holder));
     let orphan = store.orphans(LONG).await.expect("orphans").remove(0);
     assert_eq!(orphan.engine_id.as_deref(), Some("engine"), "the row says where the job is");
+    store.container_gone(&ready(&holder).name).await.expect("an answer");
     let end = edge(State::Fetching, Event::Fail(crate::store::testing::failure(FailureClass::Tls)));
     store.settle(lease, end, Rows::default()).await.expect("an answer");
     assert_eq!(ids().await, []);
@@ -205,8 +210,7 @@ async fn an_orphan_is_abandoned_when_the_worker_that_it_is_reserved_for_is_dead(
     let (dead, holder) = (store.worker().await, store.worker().await);
     let job = NewJob { reserved_for: Some(dead.clone()), ..new_job("local", "https://example.com/") };
     let id = store.submit(vec![job]).await.expect("a job").remove(0);
-    let claim = Claim { worker: &dead, container: "box", reserved: true };
-    let _ = store.claim(claim).await.expect("an answer").expect("the job");
+    let _ = store.take_of(&dead, true).await.expect("the job");
     store.one("https://example.com/").await;
     let _ = store.take(&holder).await.expect("the other job");
     store.age(&dead, LEASE * 2).await;

@@ -24,6 +24,7 @@ use super::{Effect, Known, Seen, learn, plan};
 use crate::domain::delivery::{AFTER_LEASE, Delivery};
 use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
 use crate::domain::scan::{Job, LEASE, Lease, ScanId, WorkerId};
+use crate::domain::state::Transition;
 use crate::domain::target::Target;
 use crate::gateway::{AdoptedDoor, Door, DoorFiles, GatewayError};
 use crate::sandbox::{Outcome, Sandbox};
@@ -194,6 +195,8 @@ struct Work {
     ending: Option<Ending>,
     /// Begun, and not asked for its result yet.
     judging: Option<Judging>,
+    /// The edge to ANALYZING, where it is to be written together with the last one.
+    put_off: Option<Transition>,
     assessment: Option<Assessment>,
     /// The report with the body, where evidence is kept.
     whole: Option<Arc<Report>>,
@@ -215,6 +218,7 @@ impl Work {
             ledger: Ledger::default(),
             ending: None,
             judging: None,
+            put_off: None,
             assessment: None,
             whole: None,
         }
@@ -324,7 +328,8 @@ impl<S: Sandbox> Runner<S> {
             Effect::CloseDoor => self.close_door().instrument(span!("close door", by = "gateway")).await,
             Effect::Confirm => self.confirm().instrument(span!("confirm")).await,
             Effect::Kill => self.kill().instrument(span!("kill")).await,
-            Effect::Advance => self.advance().instrument(span!("advance", by = "database")).await,
+            // It may be written together with the last edge.
+            Effect::Advance => self.advance().await,
             // It may have begun before; its part of the trace begins and ends with it.
             Effect::Judge => self.judge().await,
             Effect::Settle => self.settle().instrument(span!("settle", by = "database")).await,

@@ -25,12 +25,27 @@ use crate::supervisor::rows::{self, Account};
 use crate::supervisor::trouble::is_silence;
 
 impl<S: Sandbox> Runner<S> {
-    /// The analysis begins while the edge is written: it changes nothing, and what comes of it counts only once the edge
-    /// is there.
+    /// The analysis begins before the edge is written: it changes nothing, and what comes of it counts only once the edge
+    /// is there. Where it is done at once, the edge is put off, and is written in one transaction with the last one: until
+    /// then nothing is different from a report that nobody has read yet.
     pub(super) async fn advance(&mut self) -> Seen {
         let judging = self.begin_judging();
         let Some(work) = &mut self.work else { return Seen::Lost };
         work.judging = judging;
+        let at_once = self.shared.config.at_once;
+        if let Some(judging) = &mut work.judging
+            && !at_once.is_zero()
+            && judging.is_done_within(at_once).await
+            && let Ok(accept) = step(work.job.state, Event::Accept)
+        {
+            work.put_off = Some(accept);
+            return Seen::Done;
+        }
+        self.write_advance().instrument(span!("advance", by = "database")).await
+    }
+
+    async fn write_advance(&mut self) -> Seen {
+        let Some(work) = &mut self.work else { return Seen::Lost };
         let mut failures = 0;
         while let Some(lease) = work.lease.take() {
             let Ok(transition) = step(lease.job().state, Event::Accept) else {
@@ -102,7 +117,9 @@ impl<S: Sandbox> Runner<S> {
             Ending::Cancelled => Event::Fail(cancelled(work.wanted)),
             Ending::Aborted => Event::Release,
         };
-        let Ok(transition) = step(work.job.state, event) else { return Seen::Lost };
+        let put_off = work.put_off.take();
+        let from = put_off.as_ref().map_or(work.job.state, Transition::to);
+        let Ok(transition) = step(from, event) else { return Seen::Lost };
         let account = Account {
             job: &work.job,
             target: work.target.as_ref(),
@@ -116,8 +133,16 @@ impl<S: Sandbox> Runner<S> {
         let rows = rows::of_attempt(&self.shared, account, &transition);
         let (to, told) = (transition.to(), Told::of(&transition));
         let settlement = Settlement::of(&transition);
-        match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
+        let accepted = put_off.as_ref().map(Told::of);
+        match settle_until_answered(&self.shared, &self.lines.orders, lease, (put_off, transition), rows)
+            .await
+        {
             Settled::Done { .. } => {
+                if let Some(accepted) = accepted {
+                    logged(&work.job, &accepted);
+                    self.shared.queue.came_to(&Job { state: from, ..work.job.clone() });
+                    self.shared.progress(Progress::Analyzing(work.job.id.clone()));
+                }
                 logged(&work.job, &told);
                 told_queue(&self.shared, &work.job, settlement);
                 self.shared.metrics.settled(told.end());
@@ -146,9 +171,14 @@ impl<S: Sandbox> Runner<S> {
         let Some(lease) = work.lease.take() else { return Seen::Lost };
         let Ok(transition) = step(work.job.state, Event::Release) else { return Seen::Lost };
         let told = Told::of(&transition);
-        match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, Rows::default())
-            .await
-        {
+        let written = settle_until_answered(
+            &self.shared,
+            &self.lines.orders,
+            lease,
+            (None, transition),
+            Rows::default(),
+        );
+        match written.await {
             Settled::Done { .. } => {
                 logged(&work.job, &told);
                 told_queue(&self.shared, &work.job, Some(Settlement::GivenBack));
@@ -184,7 +214,14 @@ impl<S: Sandbox> Runner<S> {
             Ok(()) => {
                 // What is left to write down takes nothing that another attempt needs.
                 self.shared.notes.send(Note::Freed { attempt: self.number });
-                let written = self.shared.store.container_gone(&self.name);
+                let store = &self.shared.store;
+                let written = async {
+                    // Who is done with its last job waits for this, and for nothing else.
+                    match self.shared.config.pool.jobs {
+                        Some(_) => store.container_gone(&self.name).await,
+                        None => store.container_gone_by_and_by(&self.name).await,
+                    }
+                };
                 if let Err(error) = written.instrument(span!("note it gone", by = "database")).await {
                     // Removing it again does no harm, and ends in writing that down.
                     self.shared.leave(&self.name);
@@ -232,18 +269,23 @@ fn cancelled(wanted: Wanted) -> Failure {
     Failure::new(FailureClass::Cancelled, FailureStage::Fetch, why)
 }
 
-/// Writes an edge for as long as it takes: an attempt does not fail because the database was busy. Who took the
+/// Writes an edge, behind the one that was put off, for as long as it takes: an attempt does not fail because the database was busy. Who took the
 /// job over meanwhile makes it a conflict, and so does giving up: whoever takes it over then goes on.
 pub(super) async fn settle_until_answered<S: Sandbox>(
     shared: &Shared<S>,
     orders: &watch::Receiver<Order>,
     mut lease: Lease,
-    transition: Transition,
+    (put_off, last): (Option<Transition>, Transition),
     rows: Rows,
 ) -> Settled {
     let mut failures = 0;
     loop {
-        match shared.store.settle(lease, transition.clone(), rows.clone()).await {
+        let (last, rows) = (last.clone(), rows.clone());
+        let settled = match &put_off {
+            Some(accept) => shared.store.accept_and_complete(lease, [accept.clone(), last], rows).await,
+            None => shared.store.settle(lease, last, rows).await,
+        };
+        match settled {
             Ok(settled) => return settled,
             Err(SettleError { lease: kept, error }) => {
                 failures += 1;

@@ -17,7 +17,7 @@ use crate::gateway::{Door, GatewayError};
 use crate::queue::{Claimed, QueueError, Settlement};
 use crate::sandbox::{Outcome, Request, Sandbox, Waiting as _};
 use crate::span::span;
-use crate::store::{Obligation, Rows, Settled};
+use crate::store::{Obligation, Ready, Rows, Settled};
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::outcome_name;
 use crate::supervisor::invocation::Terms;
@@ -112,17 +112,11 @@ impl<S: Sandbox> Runner<S> {
         }
     }
 
-    /// Its id is written down while the engine starts it: until then the obligation has its name, by which it is found
-    /// as well. No job is claimed before, because what a job's row names has to be known as a container's.
     pub(super) async fn start(&mut self) -> Seen {
         let id = self.container.clone().unwrap_or_default();
-        let written = self.shared.store.container_created(&self.name, &self.shared.worker, &id);
-        let written = written.instrument(span!("note its id", by = "database"));
-        let (written, started) = tokio::join!(written, self.shared.sandbox.start(&id));
-        let waiting = match (written, started) {
-            (Ok(()), Ok(waiting)) => waiting,
-            (_, Err(error)) => return self.troubled("starting a container", &error),
-            (Err(error), Ok(_)) => return self.troubled("writing down a container's id", &error),
+        let waiting = match self.shared.sandbox.start(&id).await {
+            Ok(waiting) => waiting,
+            Err(error) => return self.troubled("starting a container", &error),
         };
         self.start_ms = Some(waiting.start_ms());
         self.shared.metrics.container_started(waiting.start_ms());
@@ -158,7 +152,7 @@ impl<S: Sandbox> Runner<S> {
         if !self.called().instrument(span!("wait", by = "queue")).await {
             return Seen::Nothing;
         }
-        let container = self.container.clone().unwrap_or_default();
+        let container = Ready { name: self.name.clone(), id: self.container.clone().unwrap_or_default() };
         let until = Instant::now() + if self.pooled { IDLE_FROM_POOL } else { IDLE };
         loop {
             if *self.lines.orders.borrow() >= Order::Drain {
@@ -233,7 +227,9 @@ impl<S: Sandbox> Runner<S> {
                 let Ok(transition) = step(job.state, Event::Fail(failure)) else { return Taken::Lost };
                 let (to, told) = (transition.to(), Told::of(&transition));
                 let settlement = Settlement::of(&transition);
-                match settle_until_answered(&self.shared, &self.lines.orders, lease, transition, rows).await {
+                match settle_until_answered(&self.shared, &self.lines.orders, lease, (None, transition), rows)
+                    .await
+                {
                     Settled::Done { .. } => {
                         self.shared.metrics.settled(told.end());
                         logged(&job, &told);
