@@ -40,6 +40,25 @@ pub(super) struct Brand {
     looks: Vec<String>,
 }
 
+/// A host as brands are asked about it: what it says of itself is looked up once for all of them.
+#[derive(Debug, Clone)]
+pub(super) struct Place<'h> {
+    host: &'h str,
+    /// The word that is its site's name directly under a country, where whoever is called so is likely to have it.
+    national: Option<String>,
+}
+
+impl<'h> Place<'h> {
+    pub(super) fn of(host: &'h str) -> Self {
+        let national = apex_of_name(host).and_then(|apex| {
+            let (site, suffix) = apex.split_once('.')?;
+            let country = suffix.rsplit('.').next().unwrap_or_default();
+            (country.len() == 2 && !OPEN_COUNTRIES.contains(&country)).then(|| site.to_owned())
+        });
+        Self { host, national }
+    }
+}
+
 impl Brand {
     /// The host belongs to the brand, and the brand answers for what is there.
     pub(super) fn owns(&self, host: &str) -> bool {
@@ -47,31 +66,23 @@ impl Brand {
     }
 
     /// The host is the brand's, whoever publishes on it, or very likely so.
-    pub(super) fn runs(&self, host: &str) -> bool {
-        lists_host(&self.domains, host) || self.is_namesake(host)
+    pub(super) fn runs(&self, place: &Place<'_>) -> bool {
+        lists_host(&self.domains, place.host) || self.is_namesake(place)
     }
 
     /// The brand's very word under a country: large brands hold far more of those than a list can name.
-    pub(super) fn is_namesake(&self, host: &str) -> bool {
-        let Some((site, suffix)) = apex_of_name(host)
-            .and_then(|apex| apex.split_once('.').map(|(site, suffix)| (site.to_owned(), suffix.to_owned())))
-        else {
-            return false;
-        };
-        let country = suffix.rsplit('.').next().unwrap_or_default();
-        country.len() == 2 && !OPEN_COUNTRIES.contains(&country) && self.words.contains(&site)
+    pub(super) fn is_namesake(&self, place: &Place<'_>) -> bool {
+        place.national.as_ref().is_some_and(|site| self.words.contains(site))
     }
 
-    /// Whether the text speaks of the brand, by whole words.
-    pub(super) fn is_named_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        self.words.iter().chain(&self.common_words).any(|word| stands_in(word, &text))
+    /// Whether the text, in lower case, speaks of the brand, by whole words.
+    pub(super) fn is_named_in(&self, lower: &str) -> bool {
+        self.words.iter().chain(&self.common_words).any(|word| stands_in(word, lower))
     }
 
     /// The same, by words that mean nothing else.
-    pub(super) fn is_named_surely_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        self.words.iter().any(|word| stands_in(word, &text))
+    pub(super) fn is_named_surely_in(&self, lower: &str) -> bool {
+        self.words.iter().any(|word| stands_in(word, lower))
     }
 
     /// Whether one word of an address is the brand's.
@@ -156,8 +167,8 @@ impl Brands {
     }
 
     /// Whether any brand runs the host. Names that belong to one brand resemble those of others.
-    pub(super) fn any_runs(&self, host: &str) -> bool {
-        self.0.iter().any(|brand| brand.runs(host))
+    pub(super) fn any_runs(&self, place: &Place<'_>) -> bool {
+        self.0.iter().any(|brand| brand.runs(place))
     }
 }
 
@@ -186,7 +197,7 @@ mod tests {
             ("", false),
             ("épaypal", false),
         ] {
-            assert_eq!(paypal().is_named_in(text), named, "{text}");
+            assert_eq!(paypal().is_named_in(&text.to_lowercase()), named, "{text}");
         }
     }
 
@@ -206,8 +217,10 @@ mod tests {
     #[test]
     fn what_others_publish_below_its_name_is_not_its_own() {
         assert!(paypal().owns("www.paypal.com"));
-        assert!(!paypal().owns("evil.sites.paypal.com") && paypal().runs("evil.sites.paypal.com"));
-        assert!(!paypal().runs("paypal.com.evil.test"));
+        assert!(
+            !paypal().owns("evil.sites.paypal.com") && paypal().runs(&Place::of("evil.sites.paypal.com"))
+        );
+        assert!(!paypal().runs(&Place::of("paypal.com.evil.test")));
     }
 
     #[test]
@@ -220,7 +233,7 @@ mod tests {
             ("my-paypal.de", false),
             ("paypal.evil.de", false),
         ] {
-            assert_eq!(paypal().is_namesake(host), same, "{host}");
+            assert_eq!(paypal().is_namesake(&Place::of(host)), same, "{host}");
         }
         assert!(!paypal().owns("www.paypal.de"), "a likely owner is no proof");
     }

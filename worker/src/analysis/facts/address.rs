@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use super::redirect::is_private;
 use super::{Fact, Facts};
-use crate::analysis::brands::Likeness;
+use crate::analysis::brands::{Likeness, Place};
 use crate::analysis::case::{Case, site_of};
 use crate::analysis::lists::lists_host;
 use crate::analysis::names::{mixes_scripts, readable_host, skeleton, words};
@@ -67,7 +67,10 @@ fn host(case: &Case<'_>, url: &Url, facts: &mut Facts) {
     }
     facts.measure(Fact::UrlHostLength, name.chars().count() as u64, name);
     international(name, facts);
-    brands(case, name, facts);
+    let run_by_a_brand = case.rules.brands().any_runs(&Place::of(name));
+    if !run_by_a_brand {
+        brands(case, name, facts);
+    }
 
     let own = apex_of(url).unwrap_or_else(|| name.to_owned());
     let below = name.strip_suffix(own.as_str()).unwrap_or_default().trim_end_matches('.');
@@ -80,7 +83,7 @@ fn host(case: &Case<'_>, url: &Url, facts: &mut Facts) {
     if name.split('.').take(labels + 1).any(looks_random) {
         facts.see(Fact::UrlRandomHost, name);
     }
-    if !case.rules.brands().any_runs(name) {
+    if !run_by_a_brand {
         for word in words(name).filter(|word| lists.credential_words.contains(word)) {
             facts.see(Fact::UrlCredentialWords, word);
         }
@@ -101,9 +104,6 @@ fn international(name: &str, facts: &mut Facts) {
 /// Brands in a name that is not theirs: as a word, or as something that looks like one.
 fn brands(case: &Case<'_>, name: &str, facts: &mut Facts) {
     let brands = case.rules.brands();
-    if brands.any_runs(name) {
-        return;
-    }
     let readable = readable_host(name);
     let own = apex_of_name(name).map_or_else(|| readable.clone(), |apex| readable_host(&apex));
     let site = own.split('.').next().unwrap_or_default();
@@ -163,7 +163,7 @@ fn path(case: &Case<'_>, url: &Url, facts: &mut Facts) {
         facts.see(Fact::UrlSystemFolder, url.path());
     }
     let host = url.host_str().unwrap_or_default();
-    if case.rules.brands().any_runs(host) {
+    if case.rules.brands().any_runs(&Place::of(host)) {
         return;
     }
     // The last segment is left out: articles about a brand have it in their title.

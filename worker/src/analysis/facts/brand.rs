@@ -6,6 +6,7 @@ use url::Url;
 
 use super::form::{asks_card, asks_identity, other_site_claimed, shown_secret};
 use super::{Fact, Facts};
+use crate::analysis::brands::Place;
 use crate::analysis::case::{Case, site_of_text};
 
 /// So many references to one brand's own site are not a mention but a copy.
@@ -31,8 +32,10 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
     }
     let name = features.open_graph.get("site_name").map_or("", String::as_str);
     let application = features.meta.get("application-name").map_or("", String::as_str);
-    for brand in case.rules.brands().iter().filter(|brand| !brand.owns(host) && !brand.is_namesake(host)) {
-        if let Some(claim) = [case.title(), name, application].iter().find(|claim| brand.is_named_in(claim)) {
+    let claims = [case.title(), name, application].map(|claim| (claim, claim.to_lowercase()));
+    let place = Place::of(host);
+    for brand in case.rules.brands().iter().filter(|brand| !brand.owns(host) && !brand.is_namesake(&place)) {
+        if let Some((claim, _)) = claims.iter().find(|(_, lower)| brand.is_named_in(lower)) {
             facts.brand(&brand.name);
             facts.see(Fact::BrandLoginElsewhere, format!("{} on {host}: {claim}", brand.name));
         }
@@ -49,11 +52,13 @@ fn borrowed(case: &Case<'_>, host: &str, facts: &mut Facts) {
         .chain(features.links.list.iter().map(|link| &link.href))
         .filter_map(|address| Url::parse(address).ok())
         .filter_map(|url| url.host_str().map(str::to_owned));
+    let place = Place::of(host);
     let mut all = 0_usize;
     let mut by_brand = BTreeMap::<&str, usize>::new();
     for reference in references {
         all += 1;
-        for brand in case.rules.brands().iter().filter(|brand| brand.owns(&reference) && !brand.runs(host)) {
+        for brand in case.rules.brands().iter().filter(|brand| brand.owns(&reference) && !brand.runs(&place))
+        {
             *by_brand.entry(brand.name.as_str()).or_default() += 1;
         }
     }

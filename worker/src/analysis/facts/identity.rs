@@ -8,7 +8,7 @@ use url::Url;
 
 use super::brand::asks_for_secrets;
 use super::{Fact, Facts};
-use crate::analysis::brands::Brand;
+use crate::analysis::brands::{Brand, Place};
 use crate::analysis::case::{Case, site_of_text};
 use crate::analysis::names::{readable_host, words};
 use crate::domain::target::{apex_of, apex_of_name};
@@ -43,9 +43,12 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
     if facts.seen(Fact::BrandOwnSite).is_some() {
         return;
     }
-    let others = || case.rules.brands().iter().filter(|brand| !brand.runs(host));
+    let place = Place::of(host);
+    let others = || case.rules.brands().iter().filter(|brand| !brand.runs(&place));
     if secrets {
-        for brand in others().filter(|brand| owns_by_its_words(brand, case.text())) {
+        let owners = owners(case.text());
+        let is_one = |brand: &Brand| owners.iter().any(|owner| brand.is_named_surely_in(owner));
+        for brand in others().filter(|brand| is_one(brand)) {
             facts.brand(&brand.name);
             facts.see(Fact::BrandOwnerElsewhere, format!("{} on {host}", brand.name));
         }
@@ -56,8 +59,16 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
         // A field to type into is the first page of a login in two steps.
         let typed = features.forms.iter().flat_map(|form| &form.inputs);
         let asks = typed.into_iter().any(|input| matches!(input.kind.as_str(), "email" | "text" | "tel"));
+        let names: Vec<_> = names(case, features)
+            .into_iter()
+            .filter(|name| name.split_whitespace().count() <= NAME_WORDS)
+            .map(|name| (name, name.to_lowercase()))
+            .collect();
         for brand in others() {
-            if let Some(name) = names(case, features).into_iter().find(|name| presents(brand, name, asks)) {
+            let presents = |lower: &str| {
+                if asks { brand.is_named_in(lower) } else { brand.is_named_surely_in(lower) }
+            };
+            if let Some((name, _)) = names.iter().find(|(_, lower)| presents(lower)) {
                 facts.brand(&brand.name);
                 facts.see(Fact::BrandPresentsItself, format!("{name} on {host}"));
             }
@@ -73,19 +84,16 @@ fn names<'a>(case: &Case<'a>, features: &'a Features) -> Vec<&'a str> {
     title.chain(site).chain(application).map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
-fn presents(brand: &Brand, name: &str, asks: bool) -> bool {
-    let short = name.split_whitespace().count() <= NAME_WORDS;
-    short && if asks { brand.is_named_in(name) } else { brand.is_named_surely_in(name) }
-}
-
-/// `© 2024 Example Bank`.
-fn owns_by_its_words(brand: &Brand, text: &str) -> bool {
+/// Who owns the page by its words, in lower case: `© 2024 Example Bank`.
+fn owners(text: &str) -> Vec<String> {
     let text = text.to_lowercase();
-    OWNERSHIP.iter().flat_map(|sign| text.match_indices(sign).map(|(at, sign)| at + sign.len())).any(|at| {
+    let signs = OWNERSHIP.iter().flat_map(|sign| text.match_indices(sign).map(|(at, sign)| at + sign.len()));
+    let owners = signs.map(|at| {
         let owner: String = text[at..].chars().take(OWNER_CHARACTERS).collect();
         // The next sentence speaks of something else.
-        brand.is_named_surely_in(owner.split(". ").next().unwrap_or_default())
-    })
+        owner.split(". ").next().unwrap_or_default().to_owned()
+    });
+    owners.collect()
 }
 
 /// The page speaks of the site that it is on, as most do in title, description, logo's text or footer.
@@ -120,7 +128,8 @@ fn copied(case: &Case<'_>, features: &Features, host: &str, secrets: bool, facts
             continue;
         }
         facts.see(Fact::PageCopied, format!("from {origin}"));
-        let brand = case.rules.brands().iter().find(|brand| brand.owns(&origin) && !brand.runs(host));
+        let place = Place::of(host);
+        let brand = case.rules.brands().iter().find(|brand| brand.owns(&origin) && !brand.runs(&place));
         if let Some(brand) = brand {
             facts.brand(&brand.name);
             facts.see(Fact::BrandCopied, format!("{} from {origin}", brand.name));
