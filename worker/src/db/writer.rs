@@ -1,9 +1,9 @@
 //! The thread that owns the connection that writes.
 //!
 //! Units that wait for a file share a transaction: a disk that has to keep a commit takes as long for many writes as for
-//! one. Each has a savepoint of its own, so that its error undoes it and nothing else, and each is answered after the
-//! COMMIT. What does not come to a COMMIT is undone as a whole, and each unit gets a transaction of its own: what went
-//! wrong is told to the one that it went wrong for.
+//! one. Each is answered after the COMMIT. When one of them fails, all is undone, and each gets a transaction of its own:
+//! what went wrong is told to the one that it went wrong for. Savepoints would let the others go on, and cost every page
+//! that is written a copy, for the sake of failures that are rare.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -44,7 +44,7 @@ enum Turn {
 
 /// Work in a transaction, and the way of its answer.
 trait Change: Send {
-    /// Does it within the transaction that is open and keeps the answer; `false` when it is to be undone.
+    /// Does it within the transaction that is open and keeps the answer; `false` when all of that is to be undone.
     fn join_in<'a>(&'a mut self, unit: &'a Unit) -> Pin<Box<dyn Future<Output = bool> + 'a>>;
     /// Answers, now that the transaction has ended.
     fn answer(self: Box<Self>, committed: Result<(), DbError>);
@@ -222,7 +222,8 @@ async fn share(unit: &Unit, file: &File, changes: &mut [Box<dyn Change>]) -> End
         Err(_) => return Ended::Undone,
     }
     for change in changes {
-        if !has_joined(unit, file, &mut **change).await {
+        // An error may have ended the transaction, as that of a full disk does.
+        if !change.join_in(unit).await || file.is_autocommit() {
             unit.abandon().await;
             return Ended::Undone;
         }
@@ -235,20 +236,6 @@ async fn share(unit: &Unit, file: &File, changes: &mut [Box<dyn Change>]) -> End
             Ended::Undone
         }
     }
-}
-
-/// Does one of them. `false` when the transaction cannot go on: an error may have ended it, as that of a full disk does,
-/// with what others did in it.
-async fn has_joined(unit: &Unit, file: &File, change: &mut dyn Change) -> bool {
-    let said = |statement| async move { file.execute(statement, ()).await.is_ok() };
-    if !said("SAVEPOINT its_own").await {
-        return false;
-    }
-    let kept = change.join_in(unit).await;
-    !file.is_autocommit()
-        && (kept || said("ROLLBACK TO its_own").await)
-        && said("RELEASE its_own").await
-        && !file.is_autocommit()
 }
 
 /// One error, told to several.
@@ -288,11 +275,10 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), DbError>) {
-        let answer = match (self.kept, committed) {
-            (Some(Ok(_)) | None, Err(error)) => Err(error.into()),
-            // What failed by itself was undone before the end of the transaction.
-            (Some(kept), _) => kept,
-            (None, Ok(())) => return,
+        let answer = match (committed, self.kept) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), Some(kept)) => kept,
+            (Ok(()), None) => return,
         };
         // A caller that no longer waits does not hear it; the work is done all the same.
         let _ = self.answer.send(answer);

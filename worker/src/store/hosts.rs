@@ -101,7 +101,7 @@ pub(super) const NEXT_OF_USER: &str = concat!(
     shared_due!(),
     " AND user_id = ?",
     readable_id!(),
-    " ORDER BY priority, created_at, created_ms LIMIT ?"
+    " ORDER BY priority, created_at, created_ms LIMIT ? + 0"
 );
 
 /// Of each named host: the jobs at work there, and the milliseconds until the next may begin.
@@ -128,7 +128,7 @@ pub(super) const WITH_ROOM: &str = concat!(
     now_ms!(),
     " AND ",
     has_room!(),
-    " ORDER BY next_ms LIMIT ?2"
+    " ORDER BY next_ms LIMIT ?2 + 0"
 );
 
 /// Milliseconds until the first host that rows wait for may have a job; what is full is not waited for by time. A time
@@ -157,14 +157,14 @@ pub(super) const BRING_NEAR: &str = concat!(
 pub(super) const COULD_COME_BACK: &str = concat!(
     "SELECT coalesce(sum(min(CASE WHEN ?1 = 0 THEN ?3 ELSE ?1 - open.busy END, (SELECT count(*) FROM (
        SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_held_back
-       WHERE state = 'QUEUED' AND ready = 2 AND scan_jobs.host = open.host LIMIT ?3)))), 0)
+       WHERE state = 'QUEUED' AND ready = 2 AND scan_jobs.host = open.host LIMIT ?3 + 0)))), 0)
      FROM (SELECT host, (SELECT count(*) FROM scan_jobs AS busy INDEXED BY scan_jobs_at_host
              WHERE busy.host = hosts.host AND busy.state IN ('FETCHING', 'ANALYZING')) AS busy
            FROM hosts INDEXED BY hosts_waiting WHERE waiting = 1 AND next_ms <= ",
     now_ms!(),
     " AND ",
     has_room!(),
-    " ORDER BY next_ms LIMIT ?2) AS open"
+    " ORDER BY next_ms LIMIT ?2 + 0) AS open"
 );
 
 pub(super) const TURN: &str = concat!(
@@ -214,7 +214,7 @@ pub(super) const FORGET: &str = concat!(
     "DELETE FROM hosts WHERE host IN (SELECT host FROM hosts INDEXED BY hosts_waiting
        WHERE waiting = 0 AND next_ms < ",
     now_ms!(),
-    " LIMIT ?)"
+    " LIMIT ? + 0)"
 );
 
 /// A due row and whether its host has room.

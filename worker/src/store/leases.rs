@@ -46,13 +46,15 @@ pub(super) const SHARED_DUE: &str = concat!("SELECT 1", shared_due!(), readable_
 
 pub(super) const RESERVED_DUE: &str = concat!("SELECT 1", reserved_due!(), readable_id!(), " LIMIT 1");
 
+/// `LIMIT ? + 0` and not `LIMIT ?`, as in all that is asked often: SQLite plans a statement with the limit that is bound,
+/// and so plans it anew each time it is.
 pub(super) const SHARED_COUNT: &str = "SELECT count(*) FROM (
     SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_claim
-    WHERE state = 'QUEUED' AND ready = 1 AND reserved_for IS NULL LIMIT ?)";
+    WHERE state = 'QUEUED' AND ready = 1 AND reserved_for IS NULL LIMIT ? + 0)";
 
 pub(super) const RESERVED_COUNT: &str = "SELECT count(*) FROM (
     SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_reserved
-    WHERE state = 'QUEUED' AND ready = 1 AND reserved_for = ? LIMIT ?)";
+    WHERE state = 'QUEUED' AND ready = 1 AND reserved_for = ? LIMIT ? + 0)";
 
 impl Store {
     /// Prolongs all leases of a worker and writes its heartbeat. A job that the worker holds and that is not in

@@ -104,7 +104,7 @@ pub(super) async fn write_edge(
     op: &OpId,
 ) -> Result<Edge> {
     let Assignments { sql, mut values } = update(transition, grant, op)?;
-    values.extend([job.id.as_str().into(), job.version.into(), Value::from(transition.from().as_str())]);
+    values.extend([job.id.as_str().into(), job.version.into()]);
     let Some(after) = unit.first(&sql, values, read_job).await? else {
         return refused(unit, job, transition, op).await;
     };
@@ -113,7 +113,7 @@ pub(super) async fn write_edge(
     Ok(Edge::Held(after))
 }
 
-/// The UPDATE of an edge, but for the values of id, version and state at its end.
+/// The UPDATE of an edge, but for the values of id and version at its end.
 fn update(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<Assignments> {
     let Assignments { sql: columns, values } = assignments(transition, grant, op)?;
     let guard = match transition.event() {
@@ -121,8 +121,11 @@ fn update(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<A
         _ if transition.yields_to_cancel() => " AND cancel_requested = 0",
         _ => "",
     };
+    // The state is in the text: SQLite plans a statement with the value that is bound to it, because there are indexes of
+    // the rows in one state, and so plans it anew each time.
     let sql = format!(
-        "UPDATE scan_jobs SET {columns} WHERE id = ? AND version = ? AND state = ?{guard} RETURNING {}",
+        "UPDATE scan_jobs SET {columns} WHERE id = ? AND version = ? AND state = '{}'{guard} RETURNING {}",
+        transition.from(),
         job_columns!()
     );
     Ok(Assignments { sql, values })
