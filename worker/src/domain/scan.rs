@@ -95,6 +95,12 @@ impl OpId {
         Self(Uuid::now_v7().to_string())
     }
 
+    /// The id of the write behind this one, in the same transaction.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self(format!("{}-2", self.0))
+    }
+
     /// The id as it is stored.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -211,8 +211,9 @@ async fn both(
             what: "only a report that is accepted and judged makes two edges at once",
         });
     }
+    let last = op.next();
     match write_edge(unit, job, accept, None, op).await? {
-        Edge::Held(job) => match write(unit, &job, complete, rows, op).await? {
+        Edge::Held(job) => match write(unit, &job, complete, rows, &last).await? {
             Edge::Held(job) => Ok(Edge::Held(job)),
             // What has just been written is as it was written; whatever else is seen, nothing of it is to stay.
             Edge::Before { .. } | Edge::Cancelled | Edge::Conflict => {
@@ -222,7 +223,7 @@ async fn both(
         // The second edge is there as well, or it is to be written now.
         Edge::Before { version, now } => {
             let job = now.unwrap_or_else(|| Job { state: accept.to(), version, ..job.clone() });
-            write(unit, &job, complete, rows, op).await
+            write(unit, &job, complete, rows, &last).await
         }
         other @ (Edge::Cancelled | Edge::Conflict) => Ok(other),
     }

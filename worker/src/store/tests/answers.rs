@@ -72,6 +72,7 @@ async fn two_last_edges_that_are_written_twice_are_there_once_with_their_rows() 
     assert_eq!(edges(&store, &id).await, ["2 claimed", "3 report accepted", "4 completed"]);
     let counts = "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM scan_results)";
     assert_eq!(store.rows(counts).await, ["1|1"]);
+    assert_eq!(store.rows("SELECT count(DISTINCT op) FROM transitions").await, ["3"], "each is a write");
 }
 
 /// The first of them was written by itself, and nobody heard of that.
