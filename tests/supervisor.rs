@@ -2,6 +2,8 @@
 
 #[path = "supervisor/adoption.rs"]
 mod adoption;
+#[path = "supervisor/ahead.rs"]
+mod ahead;
 #[path = "supervisor/deliveries.rs"]
 mod deliveries;
 #[path = "supervisor/endings.rs"]

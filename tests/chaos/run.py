@@ -34,6 +34,9 @@ from workers import Program, Workers
 HERE = Path(__file__).parent
 DRAIN_WITHIN = 240
 POOLS = ["none", "waiting"]
+
+# Containers that a worker with few slots writes down before it makes them.
+AHEAD = 4
 QUIET_WITHIN = 60
 
 
@@ -178,11 +181,16 @@ class Run:
 
     def waiting(self):
         """Obligations that an idle worker has no need of, and the containers that wait for jobs as they should."""
-        rows = self.feeder.rows("SELECT worker, name, container_id FROM containers")
-        waiting = self.program.waiting
-        as_many = {worker.id for worker in self.workers.ready() if count_of(rows, worker.id) == waiting}
-        others = [name for worker, name, _ in rows if worker not in as_many]
-        return others, [id for worker, _, id in rows if worker in as_many and id]
+        rows = self.feeder.rows("SELECT worker, name FROM containers")
+        there = {name.lstrip("/"): one["Id"] for one in self.engine.containers() for name in one["Names"]}
+        # What a worker has written down ahead is no container yet.
+        made = [row for row in rows if row[1] in there]
+        ahead = [row for row in rows if row[1] not in there]
+        ready = {worker.id for worker in self.workers.ready()}
+        as_many = {id for id in ready if count_of(made, id) == self.program.waiting}
+        no_more = {id for id in ready if count_of(ahead, id) <= AHEAD}
+        others = [name for id, name in made if id not in as_many] + [name for id, name in ahead if id not in no_more]
+        return others, [there[name] for id, name in made if id in as_many]
 
     def forgotten(self, found):
         return remains.forgotten(found, self.engine.containers(), record.lines(self.kept, "faults"))

@@ -420,6 +420,7 @@ fn config_of_tests() -> Config {
         },
         analysis_timeout: LONG,
         at_once: LONG,
+        ahead: 0,
         drain_grace: LONG,
         unleased_after: Duration::from_secs(600),
         limits: Limits { memory_bytes: 1, cpus: 1.0, pids: 1, timeout_ms: 0, output_bytes: 1 },

@@ -6,6 +6,7 @@
 //! outlives it. What a crash leaves behind (a lease, an obligation row, a labelled container, a socket's folder)
 //! is found by `recovery`, in any worker.
 
+mod ahead;
 mod attempt;
 mod attest;
 pub(crate) mod ending;
@@ -24,7 +25,7 @@ mod slots;
 mod trouble;
 mod under_way;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,7 @@ use crate::sandbox::attestation::Judged;
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError, WorkerRow};
+use ahead::Ahead;
 use attempt::runner::chain;
 use event_loop::Loop;
 use progress::{Note, Notes};
@@ -105,6 +107,10 @@ struct Shared<S: Sandbox> {
     run_dir: PathBuf,
     notes: Notes,
     watchers: mpsc::UnboundedSender<Progress>,
+    /// Containers that are written down for whoever wants one.
+    ahead: Ahead,
+    /// Names of the containers of the attempts that have one, by their numbers.
+    names: Mutex<HashMap<u64, String>>,
     /// Names of containers that no attempt will remove any more.
     left: Mutex<HashSet<String>>,
     /// Names of containers whose removal was refused, and told.
@@ -126,6 +132,11 @@ impl<S: Sandbox> Shared<S> {
     /// Leaves a container to the reaper, which removes it once no job's row needs it any more.
     fn leave(&self, name: &str) {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    }
+
+    /// Keeps the name of an attempt's container, for the case that the attempt does not live to see to it.
+    fn names(&self) -> MutexGuard<'_, HashMap<u64, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn left(&self) -> HashSet<String> {
@@ -295,6 +306,8 @@ impl<S: Sandbox> Supervisor<S> {
             run_dir,
             notes,
             watchers,
+            ahead: Ahead::default(),
+            names: Mutex::default(),
             left: Mutex::default(),
             refused: Mutex::default(),
             hearing: Mutex::default(),
@@ -310,6 +323,7 @@ impl<S: Sandbox> Supervisor<S> {
         let Self { shared, gateway_config, run_base, held, notes } = self;
         let looped = Loop::new(Arc::clone(&shared), gateway_config, run_base.clone());
         let finished = looped.run(shutdown, notes).await;
+        shared.take_back().await;
         reaper::reap(&shared, true).await;
         // What was ended of a dead worker just now leaves its folder, and a scan may be too short for another sweep.
         run_dirs::clear(&shared, &run_base).await;

@@ -25,6 +25,10 @@ use crate::supervisor::{Config, EngineFacts, Parts, PoolBounds, Walls};
 /// Connections of one attempt at the same time. The fetcher uses one after the other, of which the last may still be closing.
 const CONCURRENT_CONNECTIONS: u32 = 8;
 
+/// Containers written down ahead, for workers with few and with many slots: one commit for so many of them.
+const LEAST_AHEAD: u32 = 4;
+const MOST_AHEAD: u32 = 64;
+
 /// A write takes a disk some 2 ms, and most analyses less than 1 ms. Whoever looks at a job misses no more of ANALYZING than
 /// this.
 const AT_ONCE: Duration = Duration::from_millis(10);
@@ -119,6 +123,7 @@ fn supervisor(settings: &Settings, info: &EngineInfo, image: &Image) -> Config {
             max_age: settings.pool.max_age,
             jobs: None,
         },
+        ahead: settings.worker.concurrency.clamp(LEAST_AHEAD, MOST_AHEAD) as usize,
         politeness: Politeness {
             per_host: settings.politeness.per_host,
             gap: settings.politeness.gap,

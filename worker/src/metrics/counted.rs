@@ -66,7 +66,11 @@ pub(super) fn shelf(counted: Option<&Counted>) -> Shelf {
     put("queue_held_back", "QUEUED jobs that are due and wait until their host has room", counted.held_back);
     put("queue_reserved", "QUEUED jobs that one process alone may claim", counted.reserved);
     if let Some(containers) = counted.containers {
-        put("containers", "Containers that are written down for the engine of this worker", containers);
+        put(
+            "containers",
+            "Containers that are written down for the engine of this worker, some of them before they are made",
+            containers,
+        );
     }
     let oldest = shelf.put_in(
         "queue_oldest_age",

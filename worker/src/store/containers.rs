@@ -1,11 +1,12 @@
 //! Obligations: the containers that exist or may exist, each with the user id that it alone has on its engine.
 
 use libsql::params;
+use serde_json::json;
 
 use super::settle::{settled, twice};
 use super::transitions::millis;
 use super::{Result, Store, StoreError};
-use crate::db::{Columns, DbError, Unit, now_ms};
+use crate::db::{Columns, Unit, now_ms};
 use crate::domain::scan::{REAP_AFTER, WorkerId};
 use crate::domain::timestamp::Timestamp;
 
@@ -101,34 +102,42 @@ pub(super) fn read_container(row: &Columns, first: i32) -> Result<ContainerRow> 
 }
 
 impl Store {
-    /// Writes down that a container is about to be created, and gives it the lowest user id, from 60600 up,
-    /// that no other container of the engine has.
+    /// Writes down that a container is about to be created, and gives it the lowest user id, from 60600 up, that no other
+    /// container of the engine has.
     ///
     /// # Errors
-    /// [`DbError::Rejected`] for a name that exists already, and when no user id is left; the database's.
+    /// [`StoreError::NoUserId`]; [`DbError::Rejected`](super::DbError::Rejected) for a name that exists already; the
+    /// database's.
     pub async fn oblige(&self, obligation: Obligation) -> Result<u32> {
-        const OBLIGE: &str = concat!(
-            "INSERT INTO containers (name, engine_id, uid, worker, door, attestation, created_ms)
-             SELECT ?1, ?2, min(free), ?3, ?4, ?5, ",
-            now_ms!(),
-            " FROM (SELECT 60600 AS free UNION ALL SELECT uid + 1 FROM containers WHERE engine_id = ?2)
-             WHERE free NOT IN (SELECT uid FROM containers WHERE engine_id = ?2)
-             RETURNING uid"
-        );
-        const OBLIGED: &str = "SELECT uid FROM containers WHERE name = ? AND worker = ?";
+        self.oblige_all(vec![obligation]).await?.pop().ok_or(StoreError::NoUserId)
+    }
+
+    /// The same for several of one worker, in the order of their names; for the first ones only where not enough user ids
+    /// are left.
+    ///
+    /// # Errors
+    /// As of [`Self::oblige`].
+    pub async fn oblige_all(&self, obligations: Vec<Obligation>) -> Result<Vec<u32>> {
+        let Some(Obligation { engine_id, worker, attestation, .. }) = obligations.first().cloned() else {
+            return Ok(Vec::new());
+        };
+        let named: Vec<_> = obligations.into_iter().map(|one| [one.name, one.door]).collect();
+        let (count, named) = (i64::try_from(named.len()).unwrap_or(i64::MAX), json!(named).to_string());
         let oblige = |again: bool| {
-            let Obligation { name, engine_id, worker, door, attestation } = obligation.clone();
+            let (engine_id, worker, named) = (engine_id.clone(), worker.clone(), named.clone());
+            let attestation = attestation.clone();
             self.db.write(async move |unit| {
                 if again {
-                    let values = params![name.as_str(), worker.as_str()];
-                    let before = unit.first(OBLIGED, values, |row| row.count(0)).await?;
-                    if let Some(uid) = before {
-                        return Ok(uid);
+                    let values = params![named.as_str(), worker.as_str()];
+                    let before = unit.query(OBLIGED, values, |row| row.count(0)).await?;
+                    if !before.is_empty() {
+                        return Ok(before);
                     }
                 }
-                let values = params![name, engine_id, worker.as_str(), door, attestation];
-                let uid = unit.first(OBLIGE, values, |row| row.count(0)).await?;
-                Ok(uid.ok_or(DbError::Column { column: 0, found: "nothing where a user id belongs" })?)
+                let values = params![named, engine_id, worker.as_str(), attestation, count];
+                let mut uids = unit.query(OBLIGE, values, |row| row.count(0)).await?;
+                uids.sort_unstable();
+                Ok(uids)
             })
         };
         settled(oblige(false).await, oblige(true)).await
@@ -162,6 +171,20 @@ impl Store {
     /// The database's.
     pub async fn container_gone(&self, name: &str) -> Result<()> {
         twice(|| self.db.write(gone(name))).await
+    }
+
+    /// The same for several, of which no container was ever made.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn containers_gone(&self, names: &[String]) -> Result<()> {
+        const GONE: &str = "DELETE FROM containers WHERE name IN (SELECT value FROM json_each(?))";
+        let names = json!(names).to_string();
+        twice(|| {
+            let names = names.clone();
+            self.db.write(async move |unit| Ok(unit.execute_later(GONE, [names]).await?))
+        })
+        .await
     }
 
     /// The same with whatever is written next, or a moment later: nobody waits for that user id.
@@ -201,10 +224,28 @@ impl Store {
     }
 }
 
+/// Ends one obligation.
 fn gone(name: &str) -> impl AsyncFnOnce(&Unit) -> Result<()> + Clone + Send + 'static {
     let name = name.to_owned();
     async move |unit: &Unit| Ok(unit.execute_later("DELETE FROM containers WHERE name = ?", [name]).await?)
 }
+
+/// `?1` is names with their doors, in an array. The n-th lowest user id goes to the n-th name.
+pub(super) const OBLIGE: &str = concat!(
+    "INSERT INTO containers (name, engine_id, uid, worker, door, attestation, created_ms)
+     WITH RECURSIVE ids (uid) AS (SELECT 60600 UNION ALL SELECT uid + 1 FROM ids WHERE uid < 65533)
+     SELECT named.value ->> 0, ?2, free.uid, ?3, named.value ->> 1, ?4, ",
+    now_ms!(),
+    " FROM (SELECT uid, row_number() OVER (ORDER BY uid) - 1 AS place
+            FROM (SELECT uid FROM ids WHERE uid NOT IN (SELECT uid FROM containers WHERE engine_id = ?2)
+                  LIMIT ?5 + 0)) AS free
+     JOIN json_each(?1) AS named ON named.key = free.place
+     RETURNING uid"
+);
+
+/// What an earlier try of the same wrote.
+const OBLIGED: &str = "SELECT containers.uid FROM json_each(?1) AS named
+     JOIN containers ON containers.name = named.value ->> 0 AND containers.worker = ?2 ORDER BY containers.uid";
 
 /// Whether a job at work is bound to a container, by the engine's name or by ours.
 pub(super) const IS_BOUND: &str = "SELECT 1 FROM scan_jobs INDEXED BY scan_jobs_bound

@@ -47,6 +47,9 @@ pub enum StoreError {
         /// Its name.
         container: String,
     },
+    /// As many containers are written down for the engine as there are user ids for them.
+    #[error("no user id is left for another container on this engine")]
+    NoUserId,
     /// The caller asked for an edge in a way that cannot be written.
     #[error("cannot write this edge: {what}")]
     Unfit {
@@ -66,6 +69,7 @@ impl StoreError {
             | Self::NewerSchema { .. }
             | Self::UnknownWorker { .. }
             | Self::ContainerTaken { .. }
+            | Self::NoUserId
             | Self::Row { .. }
             | Self::Unfit { .. } => false,
         }

@@ -60,6 +60,7 @@ enum Done {
     Orphans(Result<Vec<(Orphan, Remedy)>, StoreError>),
     Delivered(Delivery, Result<Option<Box<(Orphan, Remedy)>>, StoreError>),
     Stray(Result<Option<Box<Stray>>, StoreError>),
+    Obliged,
     Buried,
     Cleared,
     Probed {
@@ -81,13 +82,13 @@ pub(super) struct Loop<S: Sandbox> {
     chores: JoinSet<Done>,
     /// Attempts that had a job and are over, for the worker's row.
     attempts_ended: u64,
-    /// Jobs that were claimed.
     claims: usize,
     renewing: bool,
     looking: bool,
     seeking: bool,
     burying: bool,
     clearing: bool,
+    obliging: bool,
     list_at: Instant,
     restarting_gateway: bool,
     troubles: Troubles,
@@ -116,6 +117,7 @@ impl<S: Sandbox> Loop<S> {
             seeking: false,
             burying: false,
             clearing: false,
+            obliging: false,
             list_at: Instant::now(),
             restarting_gateway: false,
             troubles: Troubles::default(),
@@ -142,6 +144,7 @@ impl<S: Sandbox> Loop<S> {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut gateway = shared.gateway();
         shared.metrics.answers(Part::Jobs);
+        self.oblige_ahead();
         loop {
             shared.metrics.turned(self.slots.counts());
             self.obey(shutdown.phase());
@@ -242,6 +245,7 @@ impl<S: Sandbox> Loop<S> {
                 self.pool.spent(attempt);
             }
             Note::Orphan { job, delivery } => self.delivered(job, delivery),
+            Note::FewObliged => self.oblige_ahead(),
             Note::Trouble(trouble) => self.troubled(trouble),
         }
     }
@@ -383,6 +387,7 @@ impl<S: Sandbox> Loop<S> {
             }
             Ok(Done::Delivered(delivery, found)) => self.adopt_delivered(delivery, found),
             Ok(Done::Stray(found)) => self.take_in(found),
+            Ok(Done::Obliged) => self.obliging = false,
             Ok(Done::Buried) => self.burying = false,
             Ok(Done::Cleared) => self.clearing = false,
             Ok(Done::Probed { sent, answer, queue }) => self.probed(sent, answer, queue),
@@ -402,7 +407,7 @@ impl<S: Sandbox> Loop<S> {
             Err(error) => {
                 error!(error = chain(&error), "a chore of the loop panicked");
                 (self.renewing, self.looking, self.seeking, self.clearing) = (false, false, false, false);
-                (self.burying, self.restarting_gateway) = (false, false);
+                (self.burying, self.obliging, self.restarting_gateway) = (false, false, false);
                 // Had it been the probe, nobody would ask again.
                 self.probe_later();
             }

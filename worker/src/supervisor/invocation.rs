@@ -108,6 +108,7 @@ mod tests {
     fn config() -> Config {
         Config {
             slots: 1,
+            ahead: 0,
             politeness: crate::store::Politeness::default(),
             timeout: Duration::from_secs(30),
             max_redirects: 10,

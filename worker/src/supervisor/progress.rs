@@ -74,6 +74,8 @@ pub(super) enum Note {
         /// The delivery.
         delivery: Delivery,
     },
+    /// Few containers are written down ahead.
+    FewObliged,
     /// Something of ours did not do its part.
     Trouble(Trouble),
 }

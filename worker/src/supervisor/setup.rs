@@ -18,6 +18,8 @@ pub struct Config {
     pub slots: usize,
     /// Containers that wait for jobs.
     pub pool: PoolBounds,
+    /// Containers that are written down before they are wanted.
+    pub ahead: usize,
     /// What the hosts of queued jobs are spared, without a queue in front of the database.
     pub politeness: Politeness,
     /// The longest job timeout; a row may ask for less.

@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::error;
 
 use super::Shared;
-use super::attempt::runner::{Beginning, Lines, Order, Runner, Summary, chain, container_name};
+use super::attempt::runner::{Beginning, Lines, Order, Runner, Summary, chain};
 use super::lease::{Asked, Moment, renewed};
 use crate::domain::scan::ScanId;
 use crate::sandbox::Sandbox;
@@ -135,8 +135,11 @@ impl<S: Sandbox> UnderWay<S> {
             }
         };
         let attempt = self.attempts.remove(&number)?;
+        let container = self.shared.names().remove(&number);
         let summary = summary.unwrap_or_else(|| {
-            self.shared.leave(&container_name(&self.shared.worker, number));
+            if let Some(name) = container {
+                self.shared.leave(&name);
+            }
             Summary { claimed: attempt.job.is_some(), trouble: None }
         });
         let frees = !attempt.freed && (attempt.origin == Origin::Slot || summary.claimed);

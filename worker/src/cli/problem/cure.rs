@@ -76,9 +76,10 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         }
         StoreError::NewerSchema { .. } => Some("use a newer safeurl, or name another database by --database"),
         StoreError::Row { .. } => Some("`safeurl jobs list` shows the other jobs; the row is left as it is"),
-        StoreError::UnknownWorker { .. } | StoreError::ContainerTaken { .. } | StoreError::Unfit { .. } => {
-            None
-        }
+        StoreError::UnknownWorker { .. }
+        | StoreError::ContainerTaken { .. }
+        | StoreError::NoUserId
+        | StoreError::Unfit { .. } => None,
     }
 }
 

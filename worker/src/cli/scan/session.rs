@@ -67,6 +67,8 @@ pub(in crate::cli) async fn scan(
     let at_once = parts.config.slots.min(urls.len());
     let pool = PoolBounds { min: at_once, max: at_once, jobs: Some(urls.len()), ..parts.config.pool };
     parts.config.pool = pool;
+    // It makes no more containers than these.
+    parts.config.ahead = 0;
     let (supervisor, progress) = Supervisor::start(parts).await.context("cannot start scanning")?;
 
     let (trigger, shutdown) = Trigger::pair();

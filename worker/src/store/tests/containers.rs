@@ -72,6 +72,57 @@ async fn two_programs_never_give_out_one_user_id_twice() {
 }
 
 #[tokio::test]
+async fn several_are_written_down_at_once_each_with_the_lowest_user_id_that_is_free() {
+    let (_folder, store) = fresh().await;
+    let me = store.worker().await;
+    let all = |names: &[&str]| names.iter().map(|name| obligation(name, "engine", &me)).collect::<Vec<_>>();
+    assert_eq!(store.oblige_all(all(&["a", "b", "c"])).await.expect("user ids"), [60600, 60601, 60602]);
+    store
+        .containers_gone(&["a".to_owned(), "c".to_owned(), "of nobody".to_owned()])
+        .await
+        .expect("an answer");
+    assert_eq!(store.rows("SELECT name FROM containers").await, ["b"]);
+    assert_eq!(store.oblige_all(all(&["d", "e", "f"])).await.expect("user ids"), [60600, 60602, 60603]);
+    let rows = "SELECT name, uid, door, worker = (SELECT id FROM workers), created_ms > 0 FROM containers ORDER BY uid";
+    let written = ["d|60600", "b|60601", "e|60602", "f|60603"];
+    let written = written.map(|row| format!("{row}|/run/{}|1|1", &row[..1]));
+    assert_eq!(store.rows(rows).await, written);
+    let twice = store.oblige_all(all(&["g", "b"])).await.expect_err("a name is an obligation's own");
+    assert!(!twice.is_transient(), "{twice}");
+    assert_eq!(store.rows("SELECT count(*) FROM containers").await, ["4"], "all or nothing");
+    assert_eq!(store.oblige_all(Vec::new()).await.expect("nothing to do"), [0; 0]);
+}
+
+#[tokio::test]
+async fn where_few_user_ids_are_left_the_first_ones_get_them() {
+    let (_folder, store) = fresh().await;
+    let me = store.worker().await;
+    store
+        .run(&format!(
+            "WITH RECURSIVE ids (uid) AS (SELECT 60600 UNION ALL SELECT uid + 1 FROM ids WHERE uid < 65533)
+             INSERT INTO containers (name, engine_id, uid, worker, door, created_ms)
+             SELECT 'old ' || uid, 'engine', uid, '{me}', '', 0 FROM ids WHERE uid NOT IN (61000, 65533)"
+        ))
+        .await;
+    let all = ["a", "b", "c"].map(|name| obligation(name, "engine", &me)).to_vec();
+    assert_eq!(store.oblige_all(all).await.expect("user ids"), [61000, 65533]);
+    assert_eq!(store.rows("SELECT name FROM containers WHERE name < 'd' ORDER BY uid").await, ["a", "b"]);
+    let one = store.oblige(obligation("d", "engine", &me)).await.expect_err("none is left");
+    assert!(matches!(one, StoreError::NoUserId), "{one}");
+    store.oblige(obligation("d", "another engine", &me)).await.expect("another engine has its own");
+}
+
+#[tokio::test]
+async fn several_that_are_written_down_without_an_answer_are_written_down_once() {
+    let (_folder, store) = fresh().await;
+    let me = store.worker().await;
+    store.lose_answers(1).await;
+    let all = ["b", "a"].map(|name| obligation(name, "engine", &me)).to_vec();
+    assert_eq!(store.oblige_all(all).await.expect("user ids"), [60600, 60601]);
+    assert_eq!(store.rows("SELECT name, uid FROM containers ORDER BY uid").await, ["b|60600", "a|60601"]);
+}
+
+#[tokio::test]
 async fn what_silent_workers_left_on_an_engine_is_abandoned() {
     let (_folder, store) = fresh().await;
     let (me, silent, living) = (store.worker().await, store.worker().await, store.worker().await);

@@ -23,7 +23,7 @@ use tracing::{Instrument as _, Span, warn};
 use super::{Effect, Known, Seen, learn, plan};
 use crate::domain::delivery::{AFTER_LEASE, Delivery};
 use crate::domain::document::{Assessment, OutcomeName, SandboxFacts};
-use crate::domain::scan::{Job, LEASE, Lease, ScanId, WorkerId};
+use crate::domain::scan::{Job, LEASE, Lease, ScanId};
 use crate::domain::state::Transition;
 use crate::domain::target::Target;
 use crate::gateway::{AdoptedDoor, Door, DoorFiles, GatewayError};
@@ -227,13 +227,12 @@ impl Work {
 
 impl<S: Sandbox> Runner<S> {
     fn new(shared: Arc<Shared<S>>, number: u64, lines: Lines) -> Self {
-        let name = container_name(&shared.worker, number);
         Self {
             shared,
             lines,
             number,
             span: span!("attempt", job = tracing::field::Empty),
-            name,
+            name: String::new(),
             uid: None,
             attestation: None,
             files: None,
@@ -416,11 +415,6 @@ pub(in crate::supervisor) async fn again(orders: &watch::Receiver<Order>, failur
         () = sleep(trouble_backoff(failures)) => {}
     }
     true
-}
-
-/// The name of an attempt's container, which its obligation has before the container is there.
-pub(in crate::supervisor) fn container_name(worker: &WorkerId, number: u64) -> String {
-    format!("safeurl-{worker}-{number}")
 }
 
 /// An error with its causes on one line.

@@ -1,10 +1,11 @@
 //! How attempts begin for due rows, and containers that wait for some.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Beginning, Loop, Order, Signal};
+use super::{Beginning, Done, Loop, Order, Phase, Signal};
 use crate::sandbox::Sandbox;
 
 /// How long rows are left alone that the attempts under way will take.
@@ -49,5 +50,19 @@ impl<S: Sandbox> Loop<S> {
             }
         }
         self.shared.metrics.pool(self.pool.counts());
+    }
+
+    /// Writes containers down before anybody wants one.
+    pub(super) fn oblige_ahead(&mut self) {
+        let none = self.shared.config.ahead == 0 || self.phase != Phase::Running;
+        if none || std::mem::replace(&mut self.obliging, true) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.chores.spawn(async move {
+            // Whoever wants one and finds none writes it down by itself, and tells of what is in the way.
+            let _ = shared.oblige_ahead().await;
+            Done::Obliged
+        });
     }
 }

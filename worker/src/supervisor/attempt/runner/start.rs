@@ -17,7 +17,8 @@ use crate::gateway::{Door, GatewayError};
 use crate::queue::{Claimed, QueueError, Settlement};
 use crate::sandbox::{Outcome, Request, Sandbox, Waiting as _};
 use crate::span::span;
-use crate::store::{Obligation, Ready, Rows, Settled};
+use crate::store::{Ready, Rows, Settled};
+use crate::supervisor::ahead::Obliged;
 use crate::supervisor::attempt::Seen;
 use crate::supervisor::ending::outcome_name;
 use crate::supervisor::invocation::Terms;
@@ -54,26 +55,14 @@ impl<S: Sandbox> Runner<S> {
     }
 
     pub(super) async fn oblige(&mut self) -> Seen {
-        let files = self.shared.gateway().new_door();
-        let obligation = Obligation {
-            name: self.name.clone(),
-            engine_id: self.shared.config.engine.id.clone(),
-            worker: self.shared.worker.clone(),
-            door: files.mount_dir.display().to_string(),
-            attestation: self.shared.attestation.clone(),
-        };
-        self.attestation.clone_from(&obligation.attestation);
-        match self.shared.store.oblige(obligation).await {
-            Ok(uid) => {
-                self.uid = Some(uid);
-                self.files = Some(files);
+        match self.shared.obliged().await {
+            Ok(Obliged { name, uid, files }) => {
+                self.shared.names().insert(self.number, name.clone());
+                self.attestation.clone_from(&self.shared.attestation);
+                (self.name, self.uid, self.files) = (name, Some(uid), Some(files));
                 Seen::Done
             }
-            Err(error) => {
-                // The row may be there all the same.
-                self.shared.leave(&self.name);
-                self.troubled("writing down a container", &error)
-            }
+            Err(error) => self.troubled("writing down a container", &error),
         }
     }
 
