@@ -1,5 +1,7 @@
 //! Obligations: the containers that exist or may exist, each with the user id that it alone has on its engine.
 
+use std::ops::RangeInclusive;
+
 use libsql::params;
 use serde_json::json;
 
@@ -9,6 +11,9 @@ use super::{Result, Store, StoreError};
 use crate::db::{Columns, Unit, now_ms};
 use crate::domain::scan::{REAP_AFTER, WorkerId};
 use crate::domain::timestamp::Timestamp;
+
+/// The user ids of containers, as the table's check has them too.
+const USER_IDS: RangeInclusive<u32> = 60600..=65533;
 
 /// A container that is about to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,23 +126,25 @@ impl Store {
         let Some(Obligation { engine_id, worker, attestation, .. }) = obligations.first().cloned() else {
             return Ok(Vec::new());
         };
-        let named: Vec<_> = obligations.into_iter().map(|one| [one.name, one.door]).collect();
-        let (count, named) = (i64::try_from(named.len()).unwrap_or(i64::MAX), json!(named).to_string());
+        let named: Vec<_> = obligations.into_iter().map(|one| (one.name, one.door)).collect();
         let oblige = |again: bool| {
             let (engine_id, worker, named) = (engine_id.clone(), worker.clone(), named.clone());
             let attestation = attestation.clone();
             self.db.write(async move |unit| {
                 if again {
-                    let values = params![named.as_str(), worker.as_str()];
+                    let values = params![json!(named).to_string(), worker.as_str()];
                     let before = unit.query(OBLIGED, values, |row| row.count(0)).await?;
                     if !before.is_empty() {
                         return Ok(before);
                     }
                 }
-                let values = params![named, engine_id, worker.as_str(), attestation, count];
-                let mut uids = unit.query(OBLIGE, values, |row| row.count(0)).await?;
-                uids.sort_unstable();
-                Ok(uids)
+                let in_use = unit.query(IN_USE, [engine_id.as_str()], |row| row.count(0)).await?;
+                let free: Vec<_> = free(&in_use).take(named.len()).collect();
+                let rows: Vec<_> =
+                    named.iter().zip(&free).map(|((name, door), uid)| (name, door, uid)).collect();
+                let values = params![json!(rows).to_string(), engine_id, worker.as_str(), attestation];
+                unit.execute(OBLIGE, values).await?;
+                Ok::<_, StoreError>(free)
             })
         };
         settled(oblige(false).await, oblige(true)).await
@@ -224,23 +231,26 @@ impl Store {
     }
 }
 
+/// The user ids that are left, from the lowest on; `in_use` is in order.
+fn free(in_use: &[u32]) -> impl Iterator<Item = u32> {
+    USER_IDS.filter(|uid| in_use.binary_search(uid).is_err())
+}
+
 /// Ends one obligation.
 fn gone(name: &str) -> impl AsyncFnOnce(&Unit) -> Result<()> + Clone + Send + 'static {
     let name = name.to_owned();
     async move |unit: &Unit| Ok(unit.execute_later("DELETE FROM containers WHERE name = ?", [name]).await?)
 }
 
-/// `?1` is names with their doors, in an array. The n-th lowest user id goes to the n-th name.
-pub(super) const OBLIGE: &str = concat!(
+/// User ids that containers of an engine have.
+pub(super) const IN_USE: &str = "SELECT uid FROM containers WHERE engine_id = ? ORDER BY uid";
+
+/// `?1` has a name, its door and its user id for each.
+const OBLIGE: &str = concat!(
     "INSERT INTO containers (name, engine_id, uid, worker, door, attestation, created_ms)
-     WITH RECURSIVE ids (uid) AS (SELECT 60600 UNION ALL SELECT uid + 1 FROM ids WHERE uid < 65533)
-     SELECT named.value ->> 0, ?2, free.uid, ?3, named.value ->> 1, ?4, ",
+     SELECT value ->> 0, ?2, value ->> 2, ?3, value ->> 1, ?4, ",
     now_ms!(),
-    " FROM (SELECT uid, row_number() OVER (ORDER BY uid) - 1 AS place
-            FROM (SELECT uid FROM ids WHERE uid NOT IN (SELECT uid FROM containers WHERE engine_id = ?2)
-                  LIMIT ?5 + 0)) AS free
-     JOIN json_each(?1) AS named ON named.key = free.place
-     RETURNING uid"
+    " FROM json_each(?1)"
 );
 
 /// What an earlier try of the same wrote.

@@ -35,8 +35,10 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    fn take(&self) -> Option<Obliged> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    /// The next one, and how many are left.
+    fn take(&self) -> Option<(Obliged, usize)> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.pop_front().map(|obliged| (obliged, ready.len()))
     }
 
     fn add(&self, obliged: impl IntoIterator<Item = Obliged>) {
@@ -65,20 +67,24 @@ impl<S: Sandbox> Shared<S> {
                 }
             }
         };
-        if self.is_low() {
+        let (obliged, left) = taken.ok_or(StoreError::NoUserId)?;
+        // Told once: should it come to nothing, whoever finds none writes more.
+        if left + 1 == self.enough() {
             self.notes.send(Note::FewObliged);
         }
-        taken.ok_or(StoreError::NoUserId)
+        Ok(obliged)
     }
 
-    fn is_low(&self) -> bool {
-        self.ahead.count() < self.config.ahead.div_ceil(2)
+    /// With fewer than these more are written down.
+    fn enough(&self) -> usize {
+        self.config.ahead.div_ceil(2)
     }
 
     /// Writes down as many as there should be, where they are few.
     pub(super) async fn oblige_ahead(&self) -> Result<(), StoreError> {
         let _turn = self.ahead.writing.lock().await;
-        if self.is_low() { self.oblige(self.config.ahead - self.ahead.count()).await } else { Ok(()) }
+        let there = self.ahead.count();
+        if there < self.enough() { self.oblige(self.config.ahead - there).await } else { Ok(()) }
     }
 
     async fn oblige(&self, count: usize) -> Result<(), StoreError> {
@@ -107,7 +113,8 @@ impl<S: Sandbox> Shared<S> {
     /// Takes back what nobody has taken. What cannot be taken back now is left to the reaper.
     pub(super) async fn take_back(&self) {
         let _turn = self.ahead.writing.lock().await;
-        let names: Vec<_> = std::iter::from_fn(|| self.ahead.take()).map(|obliged| obliged.name).collect();
+        let names: Vec<_> =
+            std::iter::from_fn(|| self.ahead.take()).map(|(obliged, _)| obliged.name).collect();
         if !names.is_empty() && self.store.containers_gone(&names).await.is_err() {
             names.iter().for_each(|name| self.leave(name));
         }
