@@ -53,26 +53,29 @@ impl Ahead {
 impl<S: Sandbox> Shared<S> {
     /// One that nobody else gets. Where none is there, it is written down with as many as there should be.
     pub(super) async fn obliged(&self) -> Result<Obliged, StoreError> {
-        let taken = match self.ahead.take() {
-            Some(obliged) => Some(obliged),
-            None => {
-                let _turn = self.ahead.writing.lock().await;
-                // Whoever had the turn may have written enough for this one, too.
-                match self.ahead.take() {
-                    Some(obliged) => Some(obliged),
-                    None => {
-                        self.oblige(self.config.ahead.saturating_add(1)).await?;
-                        self.ahead.take()
-                    }
-                }
-            }
-        };
-        let (obliged, left) = taken.ok_or(StoreError::NoUserId)?;
+        if let Some(obliged) = self.take() {
+            return Ok(obliged);
+        }
+        let _turn = self.ahead.writing.lock().await;
+        // Whoever had the turn may have written enough for this one, too.
+        if let Some(obliged) = self.take() {
+            return Ok(obliged);
+        }
+        // The first one is for who writes it: nobody is faster.
+        let mut written = self.oblige(self.config.ahead.saturating_add(1)).await?.into_iter();
+        let own = written.next().ok_or(StoreError::NoUserId);
+        self.ahead.add(written);
+        own
+    }
+
+    /// One that is there.
+    fn take(&self) -> Option<Obliged> {
+        let (obliged, left) = self.ahead.take()?;
         // Told once: should it come to nothing, whoever finds none writes more.
         if left + 1 == self.enough() {
             self.notes.send(Note::FewObliged);
         }
-        Ok(obliged)
+        Some(obliged)
     }
 
     /// With fewer than these more are written down.
@@ -84,10 +87,14 @@ impl<S: Sandbox> Shared<S> {
     pub(super) async fn oblige_ahead(&self) -> Result<(), StoreError> {
         let _turn = self.ahead.writing.lock().await;
         let there = self.ahead.count();
-        if there < self.enough() { self.oblige(self.config.ahead - there).await } else { Ok(()) }
+        if there < self.enough() {
+            self.ahead.add(self.oblige(self.config.ahead - there).await?);
+        }
+        Ok(())
     }
 
-    async fn oblige(&self, count: usize) -> Result<(), StoreError> {
+    /// So many, or as many as there are user ids for.
+    async fn oblige(&self, count: usize) -> Result<Vec<Obliged>, StoreError> {
         let gateway = self.gateway();
         let named = (0..count).map(|_| {
             let number = self.ahead.named.fetch_add(1, Ordering::Relaxed);
@@ -106,8 +113,7 @@ impl<S: Sandbox> Shared<S> {
         let uids = self.store.oblige_all(obligations.collect()).await?;
         let names = std::mem::take(&mut written.names);
         let obliged = names.into_iter().zip(uids).zip(files);
-        self.ahead.add(obliged.map(|((name, uid), files)| Obliged { name, uid, files }));
-        Ok(())
+        Ok(obliged.map(|((name, uid), files)| Obliged { name, uid, files }).collect())
     }
 
     /// Takes back what nobody has taken. What cannot be taken back now is left to the reaper.

@@ -269,8 +269,9 @@ fn cancelled(wanted: Wanted) -> Failure {
     Failure::new(FailureClass::Cancelled, FailureStage::Fetch, why)
 }
 
-/// Writes an edge, behind the one that was put off, for as long as it takes: an attempt does not fail because the database was busy. Who took the
-/// job over meanwhile makes it a conflict, and so does giving up: whoever takes it over then goes on.
+/// Writes an edge, behind the one that was put off, for as long as it takes: an attempt does not fail because the
+/// database was busy. Who took the job over meanwhile makes it a conflict, and so does giving up: whoever takes it over
+/// then goes on.
 pub(super) async fn settle_until_answered<S: Sandbox>(
     shared: &Shared<S>,
     orders: &watch::Receiver<Order>,
