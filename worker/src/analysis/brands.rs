@@ -1,6 +1,6 @@
 //! Well-known names and the sites that may use them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
 
@@ -132,9 +132,15 @@ pub(super) enum Likeness {
     Slip,
 }
 
-/// All brands.
+/// All brands. Pages name many hosts and words, nearly all of them nobody's: those are found out without asking each brand.
 #[derive(Debug, Clone)]
-pub(super) struct Brands(Vec<Brand>);
+pub(super) struct Brands {
+    all: Vec<Brand>,
+    /// Which of them have this domain among their own.
+    by_domain: HashMap<String, Vec<usize>>,
+    /// What stands for any of them in addresses.
+    words: HashSet<String>,
+}
 
 impl Brands {
     pub(super) fn new(mut brands: Vec<Brand>) -> Result<Self, RulesError> {
@@ -159,16 +165,43 @@ impl Brands {
         for brand in &mut brands {
             brand.looks = brand.words.iter().map(|word| skeleton(word)).collect();
         }
-        Ok(Self(brands))
+        let mut by_domain = HashMap::<_, Vec<_>>::new();
+        for (number, brand) in brands.iter().enumerate() {
+            for domain in &brand.domains {
+                by_domain.entry(domain.clone()).or_default().push(number);
+            }
+        }
+        let words = brands.iter().flat_map(|brand| &brand.words).cloned().collect();
+        Ok(Self { all: brands, by_domain, words })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Brand> {
-        self.0.iter()
+        self.all.iter()
     }
 
-    /// Whether any brand runs the host. Names that belong to one brand resemble those of others.
+    /// The brands that have the host, or one that it lies below, among their own, whoever publishes there; each once.
+    fn listing(&self, host: &str) -> impl Iterator<Item = &Brand> {
+        let host = host.trim_end_matches('.');
+        let names = std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, above)| above));
+        let numbers = names.filter_map(|name| self.by_domain.get(name)).flatten().copied();
+        let numbers: BTreeSet<_> = numbers.collect();
+        numbers.into_iter().filter_map(|number| self.all.get(number))
+    }
+
+    /// The brands that [own](Brand::owns) the host.
+    pub(super) fn owners(&self, host: &str) -> impl Iterator<Item = &Brand> {
+        self.listing(host).filter(move |brand| brand.owns(host))
+    }
+
+    /// Whether any brand [runs](Brand::runs) the host. Names that belong to one brand resemble those of others.
     pub(super) fn any_runs(&self, place: &Place<'_>) -> bool {
-        self.0.iter().any(|brand| brand.runs(place))
+        self.listing(place.host).next().is_some()
+            || place.national.as_ref().is_some_and(|site| self.words.contains(site))
+    }
+
+    /// Whether the word of an address is some brand's.
+    pub(super) fn has_word(&self, word: &str) -> bool {
+        self.words.contains(word)
     }
 }
 

@@ -110,10 +110,12 @@ fn brands(case: &Case<'_>, name: &str, facts: &mut Facts) {
     // What is one brand's very name is not a slip of another's.
     let looks: Vec<_> = std::iter::once(site.to_owned())
         .chain(words(site))
-        .filter(|word| !brands.iter().any(|brand| brand.has_word(word)))
+        .filter(|word| !brands.has_word(word))
         .map(|word| (skeleton(&word), word))
         .collect();
-    let spelled: Vec<_> = words(&readable).filter(|word| word.chars().count() >= BRAND_LETTERS).collect();
+    let spelled: Vec<_> = words(&readable)
+        .filter(|word| word.chars().count() >= BRAND_LETTERS && brands.has_word(word))
+        .collect();
     for brand in brands.iter() {
         let near = looks.iter().filter_map(|(look, word)| Some((brand.likeness(word, look)?, word))).min();
         if let Some((likeness, word)) = near {
@@ -162,16 +164,19 @@ fn path(case: &Case<'_>, url: &Url, facts: &mut Facts) {
     if page && folders.iter().any(|folder| path.contains(folder)) {
         facts.see(Fact::UrlSystemFolder, url.path());
     }
-    let host = url.host_str().unwrap_or_default();
-    if case.rules.brands().any_runs(&Place::of(host)) {
-        return;
-    }
+    let brands = case.rules.brands();
     // The last segment is left out: articles about a brand have it in their title.
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
-    let folders: Vec<_> =
-        folders.split('/').filter(|folder| folder.chars().count() >= BRAND_LETTERS).collect();
+    let folders: Vec<_> = folders
+        .split('/')
+        .filter(|folder| folder.chars().count() >= BRAND_LETTERS && brands.has_word(folder))
+        .collect();
+    let host = url.host_str().unwrap_or_default();
+    if folders.is_empty() || brands.any_runs(&Place::of(host)) {
+        return;
+    }
     let site: Vec<_> = site_of(url).map_or_else(Vec::new, |site| words(&site).collect());
-    for brand in case.rules.brands().iter() {
+    for brand in brands.iter() {
         if let Some(word) = folders.iter().find(|folder| brand.has_word(folder))
             && !site.iter().any(|own| brand.has_word(own))
         {

@@ -17,7 +17,7 @@ pub(super) fn add(case: &Case<'_>, facts: &mut Facts) {
     let host = page.host_str().unwrap_or_default();
     let verified = page.scheme() == "https"
         && case.report.requests.iter().filter_map(|exchange| exchange.tls.as_ref()).all(|tls| tls.verified);
-    for brand in case.rules.brands().iter().filter(|brand| brand.owns(host)) {
+    for brand in case.rules.brands().owners(host) {
         facts.brand(&brand.name);
         if verified {
             facts.see(Fact::BrandOwnSite, host);
@@ -57,8 +57,7 @@ fn borrowed(case: &Case<'_>, host: &str, facts: &mut Facts) {
     let mut by_brand = BTreeMap::<&str, usize>::new();
     for reference in references {
         all += 1;
-        for brand in case.rules.brands().iter().filter(|brand| brand.owns(&reference) && !brand.runs(&place))
-        {
+        for brand in case.rules.brands().owners(&reference).filter(|brand| !brand.runs(&place)) {
             *by_brand.entry(brand.name.as_str()).or_default() += 1;
         }
     }

@@ -55,7 +55,7 @@ fn target_of(case: &Case<'_>, form: &Form, address: &str, asks: bool, facts: &mu
         .page
         .as_ref()
         .and_then(Url::host_str)
-        .is_some_and(|page| case.rules.brands().iter().any(|brand| brand.owns(page) && brand.owns(host)));
+        .is_some_and(|page| case.rules.brands().owners(page).any(|brand| brand.owns(host)));
     if site_of(&action) != case.site() && !same_owner {
         facts.see(Fact::FormPasswordOffSite, address);
         if address_of(&action).is_some() {

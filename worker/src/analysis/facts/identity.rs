@@ -129,7 +129,7 @@ fn copied(case: &Case<'_>, features: &Features, host: &str, secrets: bool, facts
         }
         facts.see(Fact::PageCopied, format!("from {origin}"));
         let place = Place::of(host);
-        let brand = case.rules.brands().iter().find(|brand| brand.owns(&origin) && !brand.runs(&place));
+        let brand = case.rules.brands().owners(&origin).find(|brand| !brand.runs(&place));
         if let Some(brand) = brand {
             facts.brand(&brand.name);
             facts.see(Fact::BrandCopied, format!("{} from {origin}", brand.name));
