@@ -67,10 +67,20 @@ impl DoorFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         };
-        let folder = gone(std::fs::remove_dir_all(&self.mount_dir));
-        let ledger = gone(std::fs::remove_file(&self.ledger_path));
-        let unnamed = gone(std::fs::remove_file(self.unnamed_ledger()));
-        folder.and(ledger).and(unnamed)
+        let emptied = std::fs::remove_file(self.socket_path());
+        let folder = match emptied.and_then(|()| std::fs::remove_dir(&self.mount_dir)) {
+            Ok(()) => Ok(()),
+            // It is gone, or there is something else in it than should be.
+            Err(_) => gone(std::fs::remove_dir_all(&self.mount_dir)),
+        };
+        let ledger = match std::fs::remove_file(&self.ledger_path) {
+            // It may not have got its name yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                gone(std::fs::remove_file(self.unnamed_ledger()))
+            }
+            other => other,
+        };
+        folder.and(ledger)
     }
 }
 
