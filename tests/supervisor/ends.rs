@@ -159,6 +159,6 @@ async fn an_abort_ends_although_the_database_takes_no_edge() {
 }
 
 pub(crate) const REFUSE_ENDS: &str = "CREATE TRIGGER no_end BEFORE UPDATE OF state ON scan_jobs
-    WHEN OLD.state = 'ANALYZING' AND NEW.state <> 'ANALYZING' BEGIN
+    WHEN OLD.state = 'ANALYZING' AND NEW.state <> 'ANALYZING' OR NEW.state = 'COMPLETED' BEGIN
       SELECT raise(ABORT, 'not now');
     END";

@@ -27,11 +27,19 @@ pub(super) enum Link {
 }
 
 /// A query with its values, to be asked together with others.
-pub(crate) struct Ask(Statement);
+pub(crate) struct Ask {
+    statement: Statement,
+    spare: bool,
+}
 
 impl Ask {
     pub(crate) fn new(sql: &str, params: impl IntoParams) -> Result<Self, DbError> {
-        Ok(Self(statement(sql, params)?))
+        Ok(Self { statement: statement(sql, params)?, spare: false })
+    }
+
+    /// Wanted only where the one before it finds nothing. A server is asked all the same: it saves a round trip.
+    pub(crate) fn spare(self) -> Self {
+        Self { spare: true, ..self }
     }
 }
 
@@ -142,15 +150,16 @@ impl Unit {
 
     /// Runs statements of which none hangs on what another finds: on a server, one round trip.
     pub(crate) async fn together<const N: usize>(&self, asks: [Ask; N]) -> Result<[Found; N], DbError> {
-        let mut found = Vec::with_capacity(N);
+        let mut found = Vec::<Found>::with_capacity(N);
         match &self.link {
             Link::File(_) => {
-                for Ask(statement) in asks {
-                    found.push(self.find(statement).await?);
+                for Ask { statement, spare } in asks {
+                    let wanted = !spare || found.last().is_none_or(Found::is_empty);
+                    found.push(if wanted { self.find(statement).await? } else { Found::default() });
                 }
             }
             Link::Server(stream) => {
-                let asks = asks.into_iter().map(|Ask(statement)| statement).collect();
+                let asks = asks.into_iter().map(|ask| ask.statement).collect();
                 found.extend(stream.run(asks).await?.into_iter().map(|done| Found(done.rows)));
             }
         }

@@ -1,12 +1,13 @@
 //! The audit rows that the existing programs read: one per hop that was dialled or denied, whatever became of
 //! the scan. What their columns have no place for is in the summary.
 
-use serde::{Deserialize, Serialize};
+use libsql::params;
+use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::results::{digest, headers};
-use super::{Result, Store, StoreError};
+use super::{Result, Store};
 use crate::db::{Columns, Unit};
 use crate::domain::document::{Body, Decision, EgressEntry, Request};
 use crate::domain::scan::{Job, ScanId};
@@ -52,7 +53,7 @@ struct Summary {
 }
 
 /// The columns of one audit row.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq)]
 pub(super) struct AuditRow {
     id: String,
     url: String,
@@ -118,19 +119,26 @@ fn row(entry: &EgressEntry, request: Option<&Request>, body: Option<&Body>) -> A
     }
 }
 
-/// Writes all rows in one statement.
+/// Writes rows, which are few.
 pub(super) async fn insert(unit: &Unit, job: &Job, rows: &[AuditRow]) -> Result<()> {
     const INSERT: &str = "INSERT INTO audit_logs (id, scan_job_id, url_accessed, timestamp, content_hash,
           http_status, http_headers, content_type, risk_assessment_summary)
-        SELECT value ->> 'id', ?1, value ->> 'url', value ->> 'at', value ->> 'hash', value ->> 'status',
-          value ->> 'headers', value ->> 'kind', value ->> 'summary'
-        FROM json_each(?2)";
-    if rows.is_empty() {
-        return Ok(());
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    for row in rows {
+        let values = params![
+            row.id.as_str(),
+            job.id.as_str(),
+            row.url.as_str(),
+            row.at,
+            row.hash.as_str(),
+            row.status.map(u32::from),
+            row.headers.as_deref(),
+            row.kind.as_deref(),
+            row.summary.as_str(),
+        ];
+        unit.execute_later(INSERT, values).await?;
     }
-    let text =
-        serde_json::to_string(rows).map_err(|_| StoreError::Unfit { what: "its audit rows are no JSON" })?;
-    Ok(unit.execute_later(INSERT, [job.id.as_str(), text.as_str()]).await?)
+    Ok(())
 }
 
 pub(super) const OF_JOB: &str = "SELECT CAST(id AS BLOB), CAST(url_accessed AS BLOB), timestamp, http_status,
@@ -147,9 +155,7 @@ impl Store {
     /// The database's.
     pub async fn audit(&self, id: &ScanId) -> Result<Vec<AuditView>> {
         let id = id.clone();
-        self.db
-            .read(async move |unit| unit.query(OF_JOB, libsql::params![id.as_str(), SHOWN], view).await)
-            .await
+        self.db.read(async move |unit| unit.query(OF_JOB, params![id.as_str(), SHOWN], view).await).await
     }
 }
 

@@ -6,9 +6,9 @@ use libsql::params;
 
 use super::hosts::{self, Candidate, FIRST_USER, NEXT_USER, Politeness, WITH_ROOM};
 use super::jobs::{job_columns, read_job};
-use super::settle::twice;
+use super::settle::{Stored, twice};
 use super::transitions::{Edge, Grant, Serving, write_edge};
-use super::{Result, Rows, Store, StoreError, settle};
+use super::{Result, Store, StoreError, settle};
 use crate::db::{Ask, Found, Unit};
 use crate::domain::failure::{Failure, FailureClass, FailureStage};
 use crate::domain::scan::{Job, Lease, OpId, WorkerId};
@@ -173,8 +173,9 @@ fn open(politeness: Politeness) -> Result<Ask> {
     Ok(Ask::new(WITH_ROOM, hosts::with_room(politeness))?)
 }
 
+/// Behind the question for the next user.
 fn first() -> Result<Ask> {
-    Ok(Ask::new(FIRST_USER, ())?)
+    Ok(Ask::new(FIRST_USER, ())?.spare())
 }
 
 /// Asks whether a container is still the worker's.
@@ -262,7 +263,7 @@ pub(super) async fn release_unheard(unit: &Unit, unheard: &[Claimed]) -> Result<
                 Failure::new(FailureClass::Cancelled, FailureStage::Claim, "cancelled before it was started");
             let failed = step(State::Fetching, Event::Fail(failure))
                 .map_err(|_| StoreError::Unfit { what: "a job at work cannot fail" })?;
-            settle::write(unit, job, &failed, &Rows::default(), &OpId::fresh()).await?;
+            settle::write(unit, job, &failed, &Stored::default(), &OpId::fresh()).await?;
         }
     }
     Ok(())

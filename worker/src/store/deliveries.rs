@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::attempts::AttemptRecord;
 use super::claim::{Handed, Ready, Unheard, before, claim_row, is_kept, kept, readable_id};
 use super::jobs::{JOB_COLUMNS, job_columns, read_job};
-use super::settle::{Rows, twice, write};
+use super::settle::{Rows, Stored, twice, write};
 use super::transitions::{Edge, Grant, Serving, millis, write_edge};
 use super::{NewJob, Result, Store, StoreError, documents, submit};
 use crate::db::{Ask, Found as Rowset, Unit, now_ms};
@@ -307,7 +307,7 @@ async fn end(unit: &Unit, arrival: &Arrival, job: &Job, failure: Failure) -> Res
         State::Queued => (Event::Refuse(failure), Rows::default()),
         _ => (Event::Fail(failure), broken_off(job)),
     };
-    match write(unit, job, &edge(job.state, event)?, &rows, &OpId::fresh()).await? {
+    match write(unit, job, &edge(job.state, event)?, &Stored::of(rows)?, &OpId::fresh()).await? {
         Edge::Held(job) => {
             record(unit, &job, &arrival.delivery).await?;
             Ok(Disposition::Fail { state: job.state, reason })

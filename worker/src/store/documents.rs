@@ -48,16 +48,19 @@ pub(super) fn not_evaluated(job: &Job, egress: &[EgressEntry]) -> Body {
     Body { egress: egress.to_vec(), ..body }
 }
 
+/// A document as it is stored.
+pub(super) fn text(body: &Body) -> Result<String> {
+    serde_json::to_string(body).map_err(|_| StoreError::Unfit { what: "its document is no JSON" })
+}
+
 /// Adds a document behind those that the job has.
-pub(super) async fn insert(unit: &Unit, job: &Job, body: &Body) -> Result<()> {
+pub(super) async fn insert(unit: &Unit, job: &Job, text: &str) -> Result<()> {
     const INSERT: &str = concat!(
         "INSERT INTO documents (job_id, n, attempt, schema, body, created_ms)
          SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3, ?4, ",
         now_ms!(),
         " FROM documents WHERE job_id = ?1"
     );
-    let text =
-        serde_json::to_string(body).map_err(|_| StoreError::Unfit { what: "its document is no JSON" })?;
     Ok(unit.execute_later(INSERT, params![job.id.as_str(), job.attempt, SCHEMA, text]).await?)
 }
 

@@ -7,7 +7,7 @@ use libsql::params;
 use super::claim::readable_id;
 use super::containers::{CONTAINER_COLUMNS, ContainerRow, container_columns, read_container};
 use super::jobs::{JOB_COLUMNS, find, job_columns, read_job};
-use super::settle::{Rows, twice, write};
+use super::settle::{Stored, twice, write};
 use super::transitions::{Edge, Grant, Serving, millis, write_edge};
 use super::{Result, Store, StoreError};
 use crate::db::{Columns, now_ms};
@@ -198,7 +198,7 @@ impl Store {
                     let refused = step(State::Queued, Event::Refuse(failure))
                         .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
                     if let Edge::Held(_) =
-                        write(unit, &job, &refused, &Rows::default(), &OpId::fresh()).await?
+                        write(unit, &job, &refused, &Stored::default(), &OpId::fresh()).await?
                     {
                         ended += 1;
                     }

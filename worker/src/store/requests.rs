@@ -1,7 +1,7 @@
 //! What people ask of a job: to stop it, to do it again.
 
 use super::jobs::find;
-use super::settle::{Rows, twice, write};
+use super::settle::{Stored, twice, write};
 use super::transitions::{Edge, written};
 use super::{Result, Store, StoreError};
 use crate::db::Unit;
@@ -133,7 +133,7 @@ async fn replay(unit: &Unit, job: &Job, op: &OpId) -> Result<ReplayOutcome> {
             None => ReplayOutcome::NotReplayable(job.state),
         });
     };
-    Ok(match write(unit, job, &replay, &Rows::default(), op).await? {
+    Ok(match write(unit, job, &replay, &Stored::default(), op).await? {
         Edge::Held(Job { version, .. }) | Edge::Before { version, .. } => ReplayOutcome::Replayed { version },
         Edge::Cancelled | Edge::Conflict => ReplayOutcome::Changed,
     })
@@ -149,7 +149,7 @@ async fn cancel(unit: &Unit, job: &Job, op: &OpId) -> Result<CancelOutcome> {
                 Failure::new(FailureClass::Cancelled, FailureStage::Claim, "cancelled before it was started");
             let refused = step(job.state, Event::Refuse(failure))
                 .map_err(|_| StoreError::Unfit { what: "a queued job cannot be refused" })?;
-            write(unit, job, &refused, &Rows::default(), op).await?;
+            write(unit, job, &refused, &Stored::default(), op).await?;
             Ok(CancelOutcome::Cancelled)
         }
         State::Fetching | State::Analyzing => {

@@ -13,7 +13,7 @@ pub(super) const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b93
 
 /// The columns of a result, derived from a document.
 #[derive(Debug, PartialEq)]
-struct ResultRow {
+pub(super) struct ResultRow {
     risk_score: u8,
     categories: String,
     content_hash: String,
@@ -27,7 +27,7 @@ struct ResultRow {
 }
 
 impl ResultRow {
-    fn of(body: &Body) -> Self {
+    pub(super) fn of(body: &Body) -> Self {
         let verdict = &body.verdict;
         let mut hops = body.requests.iter().rev().filter(|request| request.purpose == Purpose::Document);
         let last = hops.find(|request| request.status.is_some());
@@ -80,25 +80,24 @@ pub(super) fn headers(request: &Request) -> String {
     json!(request.headers).to_string()
 }
 
-pub(super) async fn insert(unit: &Unit, job: &Job, body: &Body) -> Result<()> {
+pub(super) async fn insert(unit: &Unit, job: &Job, row: &ResultRow) -> Result<()> {
     // Replacing: the program that was here before may have left one when it was stopped.
     const INSERT: &str = "INSERT OR REPLACE INTO scan_results (job_id, risk_score, categories, content_hash,
           http_status, http_headers, content_type, model_used, analysis_metadata, reasoning, indicators,
           created_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, unixepoch())";
-    let row = ResultRow::of(body);
     let values = params![
         job.id.as_str(),
         row.risk_score,
-        row.categories,
-        row.content_hash,
+        row.categories.as_str(),
+        row.content_hash.as_str(),
         row.http_status.map(u32::from),
-        row.http_headers,
-        row.content_type,
-        row.model_used,
-        row.analysis_metadata,
-        row.reasoning,
-        row.indicators,
+        row.http_headers.as_deref(),
+        row.content_type.as_deref(),
+        row.model_used.as_str(),
+        row.analysis_metadata.as_str(),
+        row.reasoning.as_str(),
+        row.indicators.as_str(),
     ];
     Ok(unit.execute_later(INSERT, values).await?)
 }

@@ -1,9 +1,13 @@
 //! Writing edges together with what belongs to them: the attempt's record, the document, the result and the
 //! audit go into the transaction of the UPDATE, or nothing does.
 
+use std::sync::Arc;
+
 use super::attempts::{self, AttemptRecord};
+use super::audit::AuditRow;
 use super::hosts::{Pause, not_before};
-use super::transitions::{Edge, write_edge};
+use super::results::ResultRow;
+use super::transitions::{Edge, write_edge, write_edges};
 use super::{Result, Store, StoreError, audit, documents, results};
 use crate::db::{DbError, Unit};
 use crate::domain::document::{Body, EgressEntry};
@@ -21,6 +25,29 @@ pub struct Rows {
     pub egress: Vec<EgressEntry>,
     /// A host that asked to be left alone.
     pub pause: Option<Pause>,
+}
+
+/// [`Rows`] as the tables have them: made before the connection that writes is waited for, because all others wait for it
+/// meanwhile.
+#[derive(Default)]
+pub(super) struct Stored {
+    attempt: Option<AttemptRecord>,
+    document: Option<(String, ResultRow)>,
+    audit: Vec<AuditRow>,
+    egress: Vec<EgressEntry>,
+    pause: Option<Pause>,
+}
+
+impl Stored {
+    pub(super) fn of(rows: Rows) -> Result<Self> {
+        let Rows { attempt, body, egress, pause } = rows;
+        let document = match &body {
+            Some(body) => Some((documents::text(body)?, ResultRow::of(body))),
+            None => None,
+        };
+        let audit = audit::entries(body.as_ref(), &egress);
+        Ok(Self { attempt, document, audit, egress, pause })
+    }
 }
 
 /// What became of an edge.
@@ -134,8 +161,14 @@ impl Store {
         rows: Rows,
     ) -> std::result::Result<Settled, SettleError> {
         let (job, op) = (lease.job().clone(), lease.op().clone());
-        let written =
-            self.db.write(async move |unit| both(unit, &job, [&accept, &complete], &rows, &op).await);
+        let written = async {
+            let all = Arc::new((job, [accept, complete], Stored::of(rows)?, op));
+            let work = async move |unit: &Unit| {
+                let (job, [accept, complete], rows, op) = &*all;
+                both(unit, job, [accept, complete], rows, op).await
+            };
+            self.db.write(work).await
+        };
         match written.await {
             Ok(Edge::Held(Job { version, .. }) | Edge::Before { version, .. }) => {
                 self.announce_due();
@@ -170,7 +203,12 @@ impl Store {
     }
 
     async fn edge(&self, job: Job, transition: Transition, rows: Rows, op: OpId) -> Result<Edge> {
-        let edge = self.db.write(async move |unit| write(unit, &job, &transition, &rows, &op).await).await?;
+        let all = Arc::new((job, transition, Stored::of(rows)?, op));
+        let work = async move |unit: &Unit| {
+            let (job, transition, rows, op) = &*all;
+            write(unit, job, transition, rows, op).await
+        };
+        let edge = self.db.write(work).await?;
         // A row that ends may leave room at its host, for which others wait.
         if matches!(edge, Edge::Held(_) | Edge::Before { .. }) {
             self.announce_due();
@@ -203,7 +241,7 @@ async fn both(
     unit: &Unit,
     job: &Job,
     [accept, complete]: [&Transition; 2],
-    rows: &Rows,
+    rows: &Stored,
     op: &OpId,
 ) -> Result<Edge> {
     if !matches!((accept.event(), complete.event()), (Event::Accept, Event::Complete)) {
@@ -211,15 +249,13 @@ async fn both(
             what: "only a report that is accepted and judged makes two edges at once",
         });
     }
+    has_document(complete, rows)?;
     let last = op.next();
-    match write_edge(unit, job, accept, None, op).await? {
-        Edge::Held(job) => match write(unit, &job, complete, rows, &last).await? {
-            Edge::Held(job) => Ok(Edge::Held(job)),
-            // What has just been written is as it was written; whatever else is seen, nothing of it is to stay.
-            Edge::Before { .. } | Edge::Cancelled | Edge::Conflict => {
-                Err(StoreError::Unfit { what: "a row that has just changed has another version" })
-            }
-        },
+    match write_edges(unit, job, [(accept, op), (complete, &last)]).await? {
+        Edge::Held(after) => {
+            add(unit, &after, complete, rows).await?;
+            Ok(Edge::Held(after))
+        }
         // The second edge is there as well, or it is to be written now.
         Edge::Before { version, now } => {
             let job = now.unwrap_or_else(|| Job { state: accept.to(), version, ..job.clone() });
@@ -234,39 +270,47 @@ pub(super) async fn write(
     unit: &Unit,
     job: &Job,
     transition: &Transition,
-    rows: &Rows,
+    rows: &Stored,
     op: &OpId,
 ) -> Result<Edge> {
-    if transition.to() == State::Completed && rows.body.is_none() {
-        return Err(StoreError::Unfit { what: "a completed scan has a document" });
-    }
+    has_document(transition, rows)?;
     let after = match write_edge(unit, job, transition, None, op).await? {
         Edge::Held(after) => after,
         // Its rows are there, or it is not: they share a transaction.
         other @ (Edge::Before { .. } | Edge::Cancelled | Edge::Conflict) => return Ok(other),
     };
-    if let Some(attempt) = &rows.attempt {
-        attempts::insert(unit, &after, attempt, transition.event()).await?;
+    add(unit, &after, transition, rows).await?;
+    Ok(Edge::Held(after))
+}
+
+fn has_document(transition: &Transition, rows: &Stored) -> Result<()> {
+    if transition.to() == State::Completed && rows.document.is_none() {
+        return Err(StoreError::Unfit { what: "a completed scan has a document" });
     }
-    let empty;
-    let body = match (&rows.body, after.state) {
-        (Some(body), State::Completed | State::Failed | State::TimedOut) => Some(body),
+    Ok(())
+}
+
+/// The rows of an edge that has just been written.
+async fn add(unit: &Unit, after: &Job, transition: &Transition, rows: &Stored) -> Result<()> {
+    if let Some(attempt) = &rows.attempt {
+        attempts::insert(unit, after, attempt, transition.event()).await?;
+    }
+    match (&rows.document, after.state) {
+        (Some((text, result)), State::Completed) => {
+            documents::insert(unit, after, text).await?;
+            results::insert(unit, after, result).await?;
+        }
+        (Some((text, _)), State::Failed | State::TimedOut) => documents::insert(unit, after, text).await?,
         (None, State::Failed | State::TimedOut) => {
-            empty = documents::not_evaluated(&after, &rows.egress);
-            Some(&empty)
+            let empty = documents::not_evaluated(after, &rows.egress);
+            documents::insert(unit, after, &documents::text(&empty)?).await?;
         }
         // An attempt that is tried again leaves its record and its audit; the document is the last one's.
-        (_, State::Queued | State::Fetching | State::Analyzing | State::Completed) => None,
-    };
-    if let Some(body) = body {
-        documents::insert(unit, &after, body).await?;
-        if after.state == State::Completed {
-            results::insert(unit, &after, body).await?;
-        }
+        (_, State::Queued | State::Fetching | State::Analyzing | State::Completed) => {}
     }
-    audit::insert(unit, &after, &audit::entries(rows.body.as_ref(), &rows.egress)).await?;
+    audit::insert(unit, after, &rows.audit).await?;
     if let Some(Pause { host, wait }) = &rows.pause {
         not_before(unit, host, *wait).await?;
     }
-    Ok(Edge::Held(after))
+    Ok(())
 }

@@ -103,7 +103,8 @@ pub(super) async fn write_edge(
     grant: Option<&Grant>,
     op: &OpId,
 ) -> Result<Edge> {
-    let Assignments { sql, mut values } = update(transition, grant, op)?;
+    let Assignments { sql, mut values } = update(transition.from(), 1, transition, grant, op)?;
+    let sql = format!("{sql} RETURNING {}", job_columns!());
     values.extend([job.id.as_str().into(), job.version.into()]);
     let Some(after) = unit.first(&sql, values, read_job).await? else {
         return refused(unit, job, transition, op).await;
@@ -113,8 +114,36 @@ pub(super) async fn write_edge(
     Ok(Edge::Held(after))
 }
 
-/// The UPDATE of an edge, but for the values of id and version at its end.
-fn update(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<Assignments> {
+/// Writes an edge and the one behind it with one UPDATE, and the record of each: nobody sees the row between them in any
+/// case. The job that comes back has state and version of the last one, and else what it had before. What the first one
+/// alone wrote before is told as by [`write_edge`].
+pub(super) async fn write_edges(
+    unit: &Unit,
+    job: &Job,
+    [first, last]: [(&Transition, &OpId); 2],
+) -> Result<Edge> {
+    let Assignments { sql, mut values } = update(first.0.from(), 2, last.0, None, last.1)?;
+    values.extend([job.id.as_str().into(), job.version.into()]);
+    if unit.execute(&sql, values).await? == 0 {
+        return refused(unit, job, first.0, first.1).await;
+    }
+    let mut after = job.clone();
+    for (transition, op) in [first, last] {
+        after = Job { state: transition.to(), version: after.version + 1, ..after };
+        record(unit, &after, transition, job.lease_owner.as_ref(), op).await?;
+    }
+    Ok(Edge::Held(after))
+}
+
+/// The UPDATE of an edge, but for the values of id and version at its end. Behind others of the same UPDATE, `from` is the
+/// state that the first of the `edges` begins in.
+fn update(
+    from: State,
+    edges: u8,
+    transition: &Transition,
+    grant: Option<&Grant>,
+    op: &OpId,
+) -> Result<Assignments> {
     let Assignments { sql: columns, values } = assignments(transition, grant, op)?;
     let guard = match transition.event() {
         Event::TakeOver => concat!(" AND (lease_until IS NULL OR lease_until < ", now_ms!(), ")"),
@@ -124,9 +153,8 @@ fn update(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<A
     // The state is in the text: SQLite plans a statement with the value that is bound to it, because there are indexes of
     // the rows in one state, and so plans it anew each time.
     let sql = format!(
-        "UPDATE scan_jobs SET {columns} WHERE id = ? AND version = ? AND state = '{}'{guard} RETURNING {}",
-        transition.from(),
-        job_columns!()
+        "UPDATE scan_jobs SET version = version + {edges}, {columns}
+         WHERE id = ? AND version = ? AND state = '{from}'{guard}"
     );
     Ok(Assignments { sql, values })
 }
@@ -134,12 +162,12 @@ fn update(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<A
 /// The statement of an edge, for the test of its plan.
 #[cfg(test)]
 pub(super) fn statement(transition: &Transition, grant: Option<&Grant>) -> String {
-    update(transition, grant, &OpId::fresh()).expect("a fitting grant").sql
+    update(transition.from(), 1, transition, grant, &OpId::fresh()).expect("a fitting grant").sql
 }
 
 /// What each event writes besides state and version.
 fn assignments(transition: &Transition, grant: Option<&Grant>, op: &OpId) -> Result<Assignments> {
-    const HEAD: &str = "state = ?, version = version + 1, updated_at = unixepoch(), last_op = ?";
+    const HEAD: &str = "state = ?, updated_at = unixepoch(), last_op = ?";
     let head = vec![transition.to().as_str().into(), op.as_str().into()];
     let mut row = Assignments { sql: HEAD.to_owned(), values: head };
     let lease = |row: &mut Assignments| {

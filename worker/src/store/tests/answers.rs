@@ -73,6 +73,8 @@ async fn two_last_edges_that_are_written_twice_are_there_once_with_their_rows() 
     let counts = "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM scan_results)";
     assert_eq!(store.rows(counts).await, ["1|1"]);
     assert_eq!(store.rows("SELECT count(DISTINCT op) FROM transitions").await, ["3"], "each is a write");
+    let by_whom = "SELECT DISTINCT worker = (SELECT id FROM workers) FROM transitions";
+    assert_eq!(store.rows(by_whom).await, ["1"], "and whose it was is told of each");
 }
 
 /// The first of them was written by itself, and nobody heard of that.
